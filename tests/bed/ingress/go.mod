@@ -1,0 +1,3 @@
+module tandem.dev/bed/ingress
+
+go 1.26.0
