@@ -7,6 +7,9 @@ import subprocess
 import time
 
 
+START = "--- started"  # a line of the log
+
+
 class BedError(Exception):
     """Something that the person at the keyboard is told, without a traceback."""
 
@@ -54,7 +57,7 @@ class Process:
 
     def start(self, argv, env):
         with open(self.log, "ab") as log:
-            log.write(f"--- {time.strftime('%F %T')} {' '.join(argv)}\n".encode())
+            log.write(f"{START} {time.strftime('%F %T')} {' '.join(argv)}\n".encode())
             log.flush()
             child = subprocess.Popen(argv, env=env, stdin=subprocess.DEVNULL, stdout=log,
                                      stderr=log, start_new_session=True)
@@ -74,12 +77,18 @@ class Process:
             if os.path.exists(path):
                 os.unlink(path)
 
-    def tail(self, lines=15):
+    def tail(self):
+        """What it said since its last start: the first lines and the last ones."""
         try:
             with open(self.log, encoding="utf-8", errors="replace") as f:
-                return "".join(line[:400].rstrip("\n") + "\n" for line in f.readlines()[-lines:])
+                lines = [line[:400].rstrip("\n") for line in f]
         except OSError:
             return ""
+        starts = [i for i, line in enumerate(lines) if line.startswith(START)]
+        lines = lines[starts[-1] + 1:] if starts else lines
+        if len(lines) > 20:
+            lines[5:-12] = ["..."]
+        return "\n".join(lines)
 
     def rss_mib(self):
         """Resident memory of it and its children, in MiB."""
@@ -116,10 +125,10 @@ def wait_until(what, ready, process, seconds=60.0, every=0.05):
             why = f" ({e})"
         if process.pid() is None:
             raise BedError(f"{process.name} died while the bed waited for {what}; "
-                           f"the end of {process.log}:\n{process.tail()}")
+                           f"its log, {process.log}:\n{process.tail()}")
         if time.monotonic() > end:
             raise BedError(f"{what} did not come within {seconds:.0f} s{why}; "
-                           f"the end of {process.log}:\n{process.tail()}")
+                           f"its log, {process.log}:\n{process.tail()}")
         time.sleep(every)
 
 

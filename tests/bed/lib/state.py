@@ -104,11 +104,16 @@ class Bed:
         if not self.exists():
             raise BedError(f"no bed in {self.dir}; `bed up` makes one")
 
-    def create(self, versions, nodes, args, port_base):
-        """First `up`: makes the folder and chooses what is to last."""
+    def check_path(self):
+        # HAProxy's runtime commands name the map by its path, and split at spaces.
+        if re.search(r"[^\w./@+-]", self.dir):
+            raise BedError(f"'{self.dir}': a bed's path may have letters, digits and ._/@+- only")
         # Unix socket addresses end at 107 bytes.
         if len(self.path("haproxy", "admin.sock")) > 100:
             raise BedError(f"{self.dir}: too long a path for a socket in it; choose a shorter --dir")
+
+    def create(self, versions, nodes, args, port_base):
+        """First `up`: makes the folder and chooses what is to last."""
         for name in ("a", "b", "haproxy", "run", "log", "bin", "home"):
             os.makedirs(self.path(name), mode=0o700, exist_ok=True)
         base = port_base or choose_ports(self.dir)
