@@ -1,0 +1,14 @@
+/* Reads off a body what the rules need to know, so that the body can be let go. */
+#pragma once
+
+#include "migrate/object.h"
+
+/* Fact bits of one body of this group and kind. */
+uint32_t facts_read(const char *group, const char *kind, yyjson_val *body);
+/* The owner references, copied into a; NULL when there are none. */
+struct owner *facts_owners(struct arena *a, yyjson_val *body);
+/* True when only parts of the control plane (or nobody) have written fields of the body. */
+bool facts_system_made(yyjson_val *body);
+/* Does a manager outside the control plane own the field that fields_v1_path (like
+ * {"f:spec","f:clusterIP"}, NULL-terminated) names? Array elements: "k:" and "v:" keys match "*". */
+bool facts_user_owns(yyjson_val *body, const char *const *fields_v1_path);

@@ -1,0 +1,385 @@
+/* Reads both clusters kind by kind, page by page, and joins them by name.
+ *
+ * An API server lists a kind in the order of its store's keys, NAMESPACE/NAME bytewise, so that two
+ * lists can be joined like sorted files and only two pages are in memory. A list that comes in
+ * another order (an aggregated API may) is noticed and that kind is read again with the
+ * destination's objects held in a table. */
+#include <errno.h>
+#include <stdatomic.h>
+
+#include "base/queue.h"
+#include "base/log.h"
+#include "kube/page.h"
+#include "migrate/facts.h"
+#include "migrate/hold.h"
+#include "migrate/order.h"
+#include "migrate/rules.h"
+#include "migrate/world_impl.h"
+
+enum { READERS = 2, UNSORTED = -4100, KEY_MAX = 600 };
+
+/* --- which kinds --- */
+
+static bool is_custom(const struct kube_resource *r) {
+    static const char *const built_in[] = {"", "apps", "batch", "autoscaling", "policy", "extensions"};
+    for (size_t i = 0; i < COUNT_OF(built_in); i++)
+        if (str_eq(built_in[i], r->group))
+            return false;
+    return !str_ends(r->group, ".k8s.io") || str_ends(r->group, ".x-k8s.io") ||
+           str_eq(r->group, "gateway.networking.k8s.io") ||
+           str_eq(r->group, "snapshot.storage.k8s.io");
+}
+
+/* The version to speak: the source's preferred one if the destination serves it, else the first
+ * that both serve (the source's API server converts). */
+static const struct kube_resource *common_version(struct world *w, const struct kube_resource *r,
+                                                  const struct kube_resource **ret_dst) {
+    const struct kube_resource *all;
+    size_t n = kube_discovery_all(w->dsrc, &all);
+    *ret_dst = kube_discovery_find(w->ddst, r->group, r->version, r->kind);
+    if (*ret_dst)
+        return r;
+    for (size_t i = 0; i < n; i++) {
+        if (!str_eq(all[i].group, r->group) || !str_eq(all[i].kind, r->kind) ||
+            !(all[i].verbs & KUBE_LIST))
+            continue;
+        *ret_dst = kube_discovery_find(w->ddst, r->group, all[i].version, r->kind);
+        if (*ret_dst)
+            return &all[i];
+    }
+    return r;
+}
+
+static bool readable(const struct kube_resource *r) {
+    const unsigned need = KUBE_LIST | KUBE_GET | KUBE_CREATE;
+    return r->preferred && (r->verbs & need) == need && !strchr(r->plural, '/') &&
+           !rules_skip_kind(r);
+}
+
+static bool merges(const struct kube_resource *r) {
+    return !*r->group && (str_eq(r->kind, "Namespace") || str_eq(r->kind, "ServiceAccount"));
+}
+
+/* Volumes first: whether a claim may name its volume depends on them. */
+static int kind_rank(const struct kube_resource *r) {
+    return str_eq(r->kind, "PersistentVolume") && !*r->group ? 0 : 1;
+}
+
+int inventory_kinds(struct world *w, struct err *e UNUSED) {
+    const struct kube_resource *all;
+    size_t n = kube_discovery_all(w->dsrc, &all);
+    w->kinds = arena_array(w->a, struct kind, n);
+    for (int rank = 0; rank < 2; rank++) {
+        for (size_t i = 0; i < n; i++) {
+            if (!readable(&all[i]) || kind_rank(&all[i]) != rank)
+                continue;
+            if (w->o.only_namespaced && !all[i].namespaced && !str_eq(all[i].kind, "Namespace"))
+                continue;
+            struct kind *k = &w->kinds[w->n_kinds++];
+            k->src = common_version(w, &all[i], &k->dst);
+            k->wave = order_wave(k->src, is_custom(k->src));
+            k->merge = merges(k->src);
+        }
+    }
+    for (const char *const *f = kube_discovery_failed(w->dsrc); f && *f; f++)
+        strvec_fmt(&w->warnings, "the source does not answer for API %s: its objects are not seen",
+                   *f);
+    return 0;
+}
+
+/* --- one reader --- */
+
+struct reader {
+    struct world *w;
+    struct arena *a; /* of the records */
+    struct object_list objects;
+    struct strvec uids_dst;
+    struct strvec secrets;
+    size_t extras;
+};
+
+static bool in_scope(const struct world *w, const struct kind *k, yyjson_val *item) {
+    const char *ns = json_str(item, "metadata", "namespace");
+    if (ns)
+        return selected_namespace(w, ns);
+    bool is_ns = str_eq(k->src->kind, "Namespace") && !*k->src->group;
+    return !is_ns || selected_namespace(w, json_str(item, "metadata", "name"));
+}
+
+static void note_account_secrets(struct reader *r, const char *ns, yyjson_val *item) {
+    yyjson_val *list = json_get(item, "secrets"), *s;
+    size_t i, max;
+    yyjson_arr_foreach(list, i, max, s) {
+        strvec_fmt(&r->secrets, "%s/%s", ns, json_str(s, "name") ? json_str(s, "name") : "");
+    }
+}
+
+static bool surely_skipped(const struct object *o) {
+    if (rules_match(o, NULL))
+        return true;
+    for (const struct owner *x = o->owners; x; x = x->next)
+        if (x->controller && rules_regenerable(o->kind->src->kind, x->kind))
+            return true;
+    return false;
+}
+
+static struct object *make_record(struct reader *r, const struct kind *k, yyjson_val *item) {
+    struct object *o = arena_new_of(r->a, struct object);
+    const char *ns = json_str(item, "metadata", "namespace");
+    o->kind = k;
+    o->ns = ns ? arena_strdup(r->a, ns) : "";
+    o->name = arena_strdup(r->a, json_str(item, "metadata", "name"));
+    o->uid_src = arena_strdup(r->a, json_str(item, "metadata", "uid"));
+    o->facts = facts_read(k->src->group, k->src->kind, item);
+    o->owners = facts_owners(r->a, item);
+    o->user_rule = (int16_t)classify_user_rule(r->w, k->src, item);
+    char *ref = object_ref(r->a, o);
+    o->ours = map_has(r->w->ours, ref);
+    if (str_eq(k->src->kind, "ServiceAccount") && !*k->src->group)
+        note_account_secrets(r, o->ns, item);
+    object_list_add(&r->objects, o);
+    return o;
+}
+
+static void note_destination(struct reader *r, struct object *o, yyjson_val *dst) {
+    o->uid_dst = arena_strdup(r->a, json_str(dst, "metadata", "uid"));
+    o->facts_dst = facts_read(o->kind->src->group, o->kind->src->kind, dst);
+    o->owners_dst = facts_owners(r->a, dst);
+}
+
+/* src NULL: only in the destination; dst NULL: only in the source. */
+static int take_pair(struct reader *r, const struct kind *k, yyjson_val *src, yyjson_val *dst,
+                     struct err *e) {
+    if (dst)
+        strvec_add(&r->uids_dst, json_str(dst, "metadata", "uid"));
+    if (!src) {
+        r->extras++;
+        return 0;
+    }
+    if (!in_scope(r->w, k, src))
+        return 0;
+    struct object *o = make_record(r, k, src);
+    if (dst)
+        note_destination(r, o, dst);
+    if (surely_skipped(o) && o->user_rule < 0)
+        return 0;
+    int n = world_digest(r->w, o, src, o->digest, e);
+    if (n >= 0 && dst)
+        n = world_compare(r->w, o, r->a, src, dst, e);
+    return n < 0 ? err_ctx(e, n, "%s", object_title(r->a, o)) : 0;
+}
+
+/* --- joining --- */
+
+struct side {
+    struct kube_pager *pager; /* NULL: this side does not have the kind */
+    struct arena *a;
+    yyjson_arr_iter it;
+    yyjson_val *item;         /* under the cursor; NULL: at the end */
+    char key[KEY_MAX], last[KEY_MAX];
+    bool done;
+};
+
+static void key_of(yyjson_val *item, char out[KEY_MAX]) {
+    const char *ns = json_str(item, "metadata", "namespace");
+    const char *name = json_str(item, "metadata", "name");
+    snprintf(out, KEY_MAX, "%s%s%s", ns ? ns : "", ns ? "/" : "", name ? name : "");
+}
+
+/* 0 or negative; UNSORTED when the order is not the store's. */
+static int side_advance(struct side *s, struct err *e) {
+    s->item = NULL;
+    while (!s->done && !(s->item = yyjson_arr_iter_next(&s->it))) {
+        yyjson_val *items;
+        if (!s->pager) {
+            s->done = true;
+            break;
+        }
+        arena_reset(s->a);
+        int r = kube_pager_next(s->pager, s->a, &items, e);
+        if (r < 0)
+            return r;
+        s->done = r == 0;
+        if (r > 0)
+            yyjson_arr_iter_init(items, &s->it);
+    }
+    if (!s->item)
+        return 0;
+    snprintf(s->last, KEY_MAX, "%s", s->key);
+    key_of(s->item, s->key);
+    return *s->last && strcmp(s->key, s->last) < 0 ? UNSORTED : 0;
+}
+
+static struct side side_open(struct kube_client *c, const struct kube_resource *r,
+                             const struct kube_list_opts *lo) {
+    return (struct side){.pager = r ? kube_pager_new(c, r, lo) : NULL, .a = arena_new()};
+}
+
+static void side_close(struct side *s) {
+    kube_pager_free(s->pager);
+    arena_free(s->a);
+}
+
+static int merge_join(struct reader *r, const struct kind *k, struct side *s, struct side *d,
+                      struct err *e) {
+    int n = side_advance(s, e);
+    if (n >= 0)
+        n = side_advance(d, e);
+    while (n >= 0 && (s->item || d->item)) {
+        int c = !s->item ? 1 : !d->item ? -1 : strcmp(s->key, d->key);
+        n = take_pair(r, k, c <= 0 ? s->item : NULL, c >= 0 ? d->item : NULL, e);
+        if (n >= 0 && c <= 0)
+            n = side_advance(s, e);
+        if (n >= 0 && c >= 0)
+            n = side_advance(d, e);
+    }
+    return n;
+}
+
+/* The other way: everything of the destination in a table. */
+static int table_join(struct reader *r, const struct kind *k, struct side *s, struct side *d,
+                      struct err *e) {
+    AUTO_ARENA hold = arena_new();
+    AUTO_MAP table = map_new();
+    yyjson_val *items = NULL, *it;
+    size_t i, max;
+    int n = 0;
+    while (d->pager && (n = kube_pager_next(d->pager, hold, &items, e)) > 0) {
+        yyjson_arr_foreach(items, i, max, it) {
+            char key[KEY_MAX];
+            key_of(it, key);
+            map_put(table, arena_strdup(hold, key), it);
+            strvec_add(&r->uids_dst, json_str(it, "metadata", "uid"));
+        }
+    }
+    while (n >= 0 && (arena_reset(s->a), n = kube_pager_next(s->pager, s->a, &items, e)) > 0) {
+        yyjson_arr_foreach(items, i, max, it) {
+            char key[KEY_MAX];
+            key_of(it, key);
+            n = n < 0 ? n : take_pair(r, k, it, map_get(table, key), e);
+        }
+    }
+    return n;
+}
+
+static void undo_kind(struct reader *r, size_t objects, size_t extras) {
+    r->objects.n = objects;
+    r->extras = extras;
+}
+
+enum { RELIST_MAX = 4 };
+
+static int read_kind(struct reader *r, const struct kind *k, struct err *e) {
+    struct kube_list_opts lo = {.label_selector = r->w->o.label_selector,
+                                .cancel = r->w->o.cancel};
+    struct kube_list_opts all = {.cancel = r->w->o.cancel};
+    const char *const *inc = r->w->o.ns_include;
+    if (k->src->namespaced && inc && inc[0] && !inc[1] && !strpbrk(inc[0], "*?"))
+        lo.namespace = all.namespace = inc[0];
+    bool sorted = true;
+    int n = -ESTALE;
+    for (unsigned i = 0; i < RELIST_MAX && (n == -ESTALE || n == UNSORTED); i++) {
+        size_t objects = r->objects.n, extras = r->extras;
+        struct side s = side_open(r->w->o.src, k->src, &lo);
+        struct side d = side_open(r->w->o.dst, k->dst, &all);
+        n = (sorted ? merge_join : table_join)(r, k, &s, &d, e);
+        side_close(&s);
+        side_close(&d);
+        sorted = sorted && n != UNSORTED;
+        if (n < 0)
+            undo_kind(r, objects, extras);
+    }
+    /* A kind may vanish, or not be listable, between discovery and list. */
+    if (n == -ENOENT || (e && e->http == 405)) {
+        log_debug("%s cannot be listed: %s", k->src->plural, err_msg(e));
+        return 0;
+    }
+    return n < 0 ? err_ctx(e, n, "reading %s", k->src->plural) : 0;
+}
+
+struct reading {
+    struct world *w;
+    struct reader reader[READERS];
+    atomic_size_t next;
+    atomic_bool failed;
+    struct err err;
+};
+
+static void report(struct world *w, const struct kind *k, size_t objects) {
+    world_lock(w);
+    w->progress += objects;
+    size_t sum = w->progress;
+    world_unlock(w);
+    if (w->o.progress)
+        w->o.progress(w->o.progress_ctx, k->src->plural, sum);
+}
+
+static void run_reader(void *ctx, size_t index) {
+    struct reading *rd = ctx;
+    struct reader *r = &rd->reader[index];
+    size_t i;
+    while (!atomic_load(&rd->failed) && (i = atomic_fetch_add(&rd->next, 1)) < rd->w->n_kinds) {
+        struct err e = {0};
+        size_t before = r->objects.n;
+        if (read_kind(r, &rd->w->kinds[i], &e) < 0) {
+            world_lock(rd->w);
+            if (!atomic_exchange(&rd->failed, true))
+                rd->err = e;
+            world_unlock(rd->w);
+        }
+        report(rd->w, &rd->w->kinds[i], r->objects.n - before);
+    }
+}
+
+static void gather(struct world *w, struct reader *r) {
+    for (size_t i = 0; i < r->objects.n; i++) {
+        struct object *o = r->objects.v[i];
+        object_list_add(&w->objects, o);
+        map_put(w->by_ref, object_ref(w->a, o), o);
+        if (o->uid_src)
+            map_put(w->by_uid, o->uid_src, o);
+    }
+    for (size_t i = 0; i < r->uids_dst.n; i++)
+        map_put(w->uids_dst, arena_strdup(w->a, r->uids_dst.v[i]), w);
+    for (size_t i = 0; i < r->secrets.n; i++)
+        map_put(w->sa_secrets, arena_strdup(w->a, r->secrets.v[i]), w);
+    w->extras += r->extras;
+    xfree(r->objects.v);
+    strvec_done(&r->uids_dst);
+    strvec_done(&r->secrets);
+}
+
+/* Volumes that are recreated, known before any claim is read. */
+static void note_volumes(struct world *w, const struct reader *r) {
+    for (size_t i = 0; i < r->objects.n; i++) {
+        struct object *o = r->objects.v[i];
+        const struct user_rule *u = o->user_rule >= 0 ? &w->o.rules[o->user_rule] : NULL;
+        bool skipped = u && str_eq(u->verdict, "skip");
+        if (object_is(o, "", "PersistentVolume") && !(o->facts & FACT_PV_DYNAMIC) && !skipped)
+            map_put(w->volumes, o->name, o);
+    }
+}
+
+int inventory_read(struct world *w, struct err *e) {
+    struct reading rd = {.w = w};
+    for (size_t i = 0; i < READERS; i++) {
+        w->reader_arena[i] = arena_new();
+        rd.reader[i] = (struct reader){.w = w, .a = w->reader_arena[i]};
+    }
+    int n = 0;
+    while (atomic_load(&rd.next) < w->n_kinds && n >= 0 &&
+           kind_rank(w->kinds[rd.next].src) == 0)
+        n = read_kind(&rd.reader[0], &w->kinds[atomic_fetch_add(&rd.next, 1)], e);
+    if (n >= 0) {
+        note_volumes(w, &rd.reader[0]);
+        workers_join(workers_start(READERS, run_reader, &rd));
+        if (atomic_load(&rd.failed)) {
+            n = rd.err.code;
+            if (e)
+                *e = rd.err;
+        }
+    }
+    for (size_t i = 0; i < READERS; i++)
+        gather(w, &rd.reader[i]);
+    return n;
+}

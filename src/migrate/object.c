@@ -1,0 +1,35 @@
+#include "migrate/object.h"
+
+static const char *const names[V_COUNT] = {"create", "update", "same", "hold", "skip", "block"};
+
+const char *verdict_name(enum verdict v) {
+    return v < V_COUNT ? names[v] : "?";
+}
+
+enum verdict verdict_of(const char *name) {
+    unsigned v = 0;
+    while (v < V_COUNT && !str_eq(names[v], name))
+        v++;
+    return v;
+}
+
+char *object_ref_of(struct arena *a, const char *group, const char *kind, const char *ns,
+                    const char *name) {
+    return arena_printf(a, "%s/%s/%s/%s", group, kind, ns ? ns : "", name);
+}
+
+char *object_ref(struct arena *a, const struct object *o) {
+    return object_ref_of(a, o->kind->src->group, o->kind->src->kind, o->ns, o->name);
+}
+
+char *object_title(struct arena *a, const struct object *o) {
+    return arena_printf(a, "%s %s%s%s", o->kind->src->kind, o->ns, *o->ns ? "/" : "", o->name);
+}
+
+bool object_is(const struct object *o, const char *group, const char *kind) {
+    return str_eq(o->kind->src->kind, kind) && str_eq(o->kind->src->group, group);
+}
+
+bool object_is_secret(const struct object *o) {
+    return object_is(o, "", "Secret");
+}

@@ -1,0 +1,97 @@
+/* What the engine knows of one object: a record of a few hundred bytes, never its body.
+ *
+ * Records and their strings live in the world's arena. A record is made while both clusters are
+ * read (inventory), gets its verdict from the rules (classify) and its wave from the order table;
+ * afterwards only `uid_dst` and `outcome` change, under the writer's lock. */
+#pragma once
+
+#include "base/json.h"
+#include "kube/discovery.h"
+
+enum verdict { V_CREATE, V_UPDATE, V_SAME, V_HOLD, V_SKIP, V_BLOCK, V_COUNT };
+const char *verdict_name(enum verdict v);
+/* V_COUNT when the word is none. */
+enum verdict verdict_of(const char *name);
+
+/* One kind that the source serves. */
+struct kind {
+    const struct kube_resource *src; /* in the version that both serve; the source's own if none */
+    const struct kube_resource *dst; /* the same in the destination; NULL: not served there */
+    int wave;                        /* of the kind by the order table; an object may come later */
+    bool merge;                      /* an object of B's own is completed, not blocked */
+};
+
+/* Facts read off a body (facts.c), one bit each. */
+enum fact {
+    FACT_DELETING = 1 << 0,
+    FACT_SYSTEM_MADE = 1 << 1,     /* every field manager is a part of the control plane */
+    FACT_BOOTSTRAP_RBAC = 1 << 2,
+    FACT_TOKEN = 1 << 3,           /* Secret of type service-account-token */
+    FACT_TOKEN_SHAPE = 1 << 4,     /* and its name is <sa>-token-xxxxx */
+    FACT_BOOTSTRAP_TOKEN = 1 << 5,
+    FACT_SELECTOR = 1 << 6,        /* Service with a selector */
+    FACT_MANAGED_ENDPOINTS = 1 << 7,
+    FACT_LEADER = 1 << 8,
+    FACT_IP_ALLOCATED = 1 << 9,
+    FACT_APF_AUTO = 1 << 10,
+    FACT_APISERVICE_AUTO = 1 << 11,
+    FACT_MIRROR = 1 << 12,
+    FACT_FINISHED = 1 << 13,       /* Pod or Job that has run to its end */
+    FACT_SUSPENDED = 1 << 14,
+    FACT_PV_DYNAMIC = 1 << 15,
+    FACT_AGGREGATED = 1 << 16,
+    FACT_KUBERNETES_SIGNER = 1 << 17,
+    FACT_OLM_COPY = 1 << 18,
+    FACT_HELD = 1 << 19,           /* carries our annotation: held by an earlier step */
+    FACT_HOLD_ASKED = 1 << 20,     /* annotation tandem.dev/hold */
+    FACT_SNAPSHOT_BOUND = 1 << 21,
+};
+
+struct owner {
+    const char *group, *kind, *name, *uid;
+    bool controller;
+    struct owner *next;
+};
+
+/* One field that differs. Values are short texts; of Secrets only "(secret)" ever stands here. */
+struct change {
+    const char *path; /* JSON pointer */
+    const char *src, *dst; /* NULL: not there */
+    struct change *next;
+};
+
+/* OUT_SENT: handed to a writer, or left behind when the run stopped. */
+enum outcome { OUT_NONE, OUT_SENT, OUT_DONE, OUT_FAILED, OUT_STALE };
+
+struct object {
+    const struct kind *kind;
+    const char *ns, *name; /* ns "" when cluster-scoped */
+    const char *uid_src;   /* NULL: not in the source */
+    const char *uid_dst;   /* NULL: not in the destination (yet) */
+    struct owner *owners, *owners_dst;
+    uint32_t facts, facts_dst;
+    int16_t user_rule;     /* index into the user's rules, -1: none */
+    uint8_t verdict;       /* enum verdict */
+    uint8_t outcome;       /* enum outcome */
+    bool held;             /* in the destination, or to be created so */
+    bool ours;             /* an earlier run wrote it */
+    bool unready;          /* less ready in the destination than in the source */
+    uint8_t digest[16];    /* salted, of the body that the destination should get */
+    int wave;
+    const char *rule, *why;
+    struct change *changes; /* when it is in both and differs; at most CHANGES_MAX kept */
+    uint32_t n_changes;
+    const char *note;      /* readiness, failure or hint, for people; or NULL */
+};
+
+enum { CHANGES_MAX = 20 };
+
+/* "apps/Deployment/shop/cart": GROUP/KIND/NS/NAME; the group of core is empty, so is the namespace
+ * of a cluster-scoped object. Identifies an object in journal, plan and events. */
+char *object_ref(struct arena *a, const struct object *o);
+char *object_ref_of(struct arena *a, const char *group, const char *kind, const char *ns,
+                    const char *name);
+/* "Deployment shop/cart", for people. */
+char *object_title(struct arena *a, const struct object *o);
+bool object_is(const struct object *o, const char *group, const char *kind);
+bool object_is_secret(const struct object *o);

@@ -1,0 +1,80 @@
+#include "migrate/order.h"
+
+enum { WAVE_OTHER = 100, WAVE_CUSTOM = 110 };
+
+/* Between two waves there is room for owned objects, which come one after their owner. */
+static const struct wave_row table[] = {
+    {10, "", "Namespace", false, "what stands in a namespace needs it"},
+    {20, "apiextensions.k8s.io", "CustomResourceDefinition", false,
+     "custom resources need their definition established"},
+    {30, "storage.k8s.io", NULL, true, "claims and volumes name a class"},
+    {30, "scheduling.k8s.io", NULL, true, "pods name a priority"},
+    {30, "node.k8s.io", NULL, true, "pods name a runtime"},
+    {30, "networking.k8s.io", "IngressClass", true, "ingresses name a class"},
+    {30, "gateway.networking.k8s.io", "GatewayClass", true, "gateways name a class"},
+    {40, "", "ServiceAccount", false, "pods and token Secrets need it"},
+    {40, "rbac.authorization.k8s.io", NULL, false, "what runs needs its rights"},
+    {41, "rbac.authorization.k8s.io", "RoleBinding", false, "after the roles it names"},
+    {41, "rbac.authorization.k8s.io", "ClusterRoleBinding", false, "after the roles it names"},
+    {50, "", "ConfigMap", false, "pods read it"},
+    {50, "", "Secret", true, "pods read it; a token Secret needs its ServiceAccount"},
+    {60, "", "PersistentVolume", false, "claims bind to it"},
+    {61, "", "PersistentVolumeClaim", true, "pods mount it; its volume is there"},
+    {70, "", "Service", false, "pods get its name in their environment"},
+    {71, "", "Endpoints", false, "belongs to a Service without selector"},
+    {71, "discovery.k8s.io", NULL, false, "belongs to a Service without selector"},
+    {80, "apps", NULL, true, "everything that a pod names is there"},
+    {80, "batch", NULL, true, "everything that a pod names is there"},
+    {80, "", "ReplicationController", true, "everything that a pod names is there"},
+    {80, "", "Pod", true, "everything that a pod names is there"},
+    {WAVE_OTHER, NULL, NULL, false, "no order known"},
+    {WAVE_CUSTOM, NULL, NULL, true, "its definition is established"},
+    {120, "autoscaling", NULL, false, "after what it scales"},
+    {120, "policy", NULL, false, "after what it guards"},
+    {120, "networking.k8s.io", NULL, false, "after what it leads to"},
+    {130, "", "LimitRange", true, "it must not change what ran without it"},
+    {130, "", "ResourceQuota", true, "it must not block what ran in the source"},
+    {140, "admissionregistration.k8s.io", NULL, true, "it must not block what is being created"},
+    {140, "apiregistration.k8s.io", NULL, true, "its back end is there"},
+};
+
+const struct wave_row *order_table(size_t *ret_n) {
+    *ret_n = COUNT_OF(table);
+    return table;
+}
+
+int order_wave(const struct kube_resource *r, bool custom) {
+    int best = custom ? WAVE_CUSTOM : WAVE_OTHER;
+    for (size_t i = 0; i < COUNT_OF(table); i++) {
+        const struct wave_row *t = &table[i];
+        if (!t->group || !str_eq(t->group, r->group))
+            continue;
+        if (t->kind && str_eq(t->kind, r->kind))
+            return t->wave;
+        if (!t->kind)
+            best = t->wave;
+    }
+    return best;
+}
+
+static const struct wave_row *row_of(int wave) {
+    const struct wave_row *best = NULL;
+    for (size_t i = 0; i < COUNT_OF(table); i++)
+        if (table[i].wave == wave && (!best || table[i].wait))
+            best = &table[i];
+    return best;
+}
+
+bool order_waits(int wave) {
+    const struct wave_row *r = row_of(wave);
+    return !r || r->wait; /* a wave of owned objects waits for the owners' uids */
+}
+
+const char *order_why(int wave) {
+    const struct wave_row *r = row_of(wave);
+    return r ? r->why : "after its owner";
+}
+
+int order_lane(const struct kube_resource *r) {
+    return str_eq(r->kind, "Service") && !*r->group ? 1 : 0;
+}

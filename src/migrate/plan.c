@@ -1,0 +1,137 @@
+#include "migrate/plan.h"
+
+#include <errno.h>
+
+#include "base/clock.h"
+#include "base/file.h"
+#include "base/hash.h"
+#include "migrate/order.h"
+
+enum { PLAN_FILE_MAX = 512 << 20 };
+
+void plan_count(const struct world *w, struct plan_counts *ret) {
+    *ret = (struct plan_counts){.objects = world_count(w)};
+    for (size_t i = 0; i < world_count(w); i++) {
+        const struct object *o = world_at(w, i);
+        ret->by_verdict[o->verdict]++;
+        ret->held += o->held && o->verdict != V_SKIP && o->verdict != V_BLOCK;
+        ret->unready += o->unready && o->verdict == V_SAME;
+    }
+}
+
+bool plan_has_work(const struct plan_counts *c) {
+    return c->by_verdict[V_CREATE] + c->by_verdict[V_UPDATE] + c->by_verdict[V_HOLD] > 0;
+}
+
+static void add_changes(yyjson_mut_doc *d, yyjson_mut_val *out, const struct object *o) {
+    yyjson_mut_val *list = yyjson_mut_arr(d);
+    for (const struct change *c = o->changes; c; c = c->next) {
+        yyjson_mut_val *x = yyjson_mut_obj(d);
+        json_mut_set_str(d, x, "path", c->path);
+        if (c->src)
+            json_mut_set_str(d, x, "source", c->src);
+        if (c->dst)
+            json_mut_set_str(d, x, "destination", c->dst);
+        yyjson_mut_arr_append(list, x);
+    }
+    json_mut_set(d, out, "changes", list);
+    json_mut_set_int(d, out, "changeCount", o->n_changes);
+}
+
+static yyjson_mut_val *entry(yyjson_mut_doc *d, struct arena *a, const struct object *o) {
+    yyjson_mut_val *x = yyjson_mut_obj(d);
+    char hex[33];
+    json_mut_set_str(d, x, "apiVersion", kube_api_version(a, o->kind->src));
+    json_mut_set_str(d, x, "kind", o->kind->src->kind);
+    if (*o->ns)
+        json_mut_set_str(d, x, "namespace", o->ns);
+    json_mut_set_str(d, x, "name", o->name);
+    json_mut_set_str(d, x, "verdict", verdict_name(o->verdict));
+    json_mut_set_str(d, x, "rule", o->rule);
+    json_mut_set_str(d, x, "why", o->why);
+    json_mut_set_int(d, x, "wave", o->wave);
+    json_mut_set_bool(d, x, "held", o->held);
+    if (o->unready || o->note)
+        json_mut_set_str(d, x, "note", o->note ? o->note : "");
+    json_mut_set_str(d, x, "ref", object_ref(a, o));
+    json_mut_set_str(d, x, "digest", hash_hex(o->digest, 16, hex));
+    if (o->n_changes)
+        add_changes(d, x, o);
+    return x;
+}
+
+static yyjson_mut_val *counts(yyjson_mut_doc *d, const struct world *w) {
+    struct plan_counts c;
+    plan_count(w, &c);
+    yyjson_mut_val *x = yyjson_mut_obj(d);
+    for (unsigned v = 0; v < V_COUNT; v++)
+        json_mut_set_int(d, x, verdict_name(v), (int64_t)c.by_verdict[v]);
+    json_mut_set_int(d, x, "held", (int64_t)c.held);
+    json_mut_set_int(d, x, "unready", (int64_t)c.unready);
+    json_mut_set_int(d, x, "objects", (int64_t)c.objects);
+    return x;
+}
+
+static const char *content_hash(struct arena *a, yyjson_mut_val *root) {
+    AUTO_SB b = SB_INIT(0);
+    json_mut_canonical(&b, root);
+    return hash_sha256_hex(b.p, b.len, arena_alloc(a, SHA256_HEX));
+}
+
+char *plan_json(const struct world *w, struct arena *a, const char *source_uid,
+                const char *destination_uid, size_t *ret_len) {
+    yyjson_mut_doc *d = json_doc(a);
+    yyjson_mut_val *root = yyjson_mut_obj(d), *list = yyjson_mut_arr(d);
+    char when[CLOCK_RFC3339_MAX], slot[2] = {world_opts(w)->src_slot, 0};
+    json_mut_set_str(d, root, "apiVersion", "tandem.dev/v1");
+    json_mut_set_str(d, root, "kind", "Plan");
+    json_mut_set_str(d, root, "madeAt", clock_rfc3339(clock_wall_ms(), when));
+    json_mut_set_str(d, root, "source", slot);
+    json_mut_set_str(d, root, "sourceUid", source_uid);
+    json_mut_set_str(d, root, "destinationUid", destination_uid);
+    json_mut_set(d, root, "counts", counts(d, w));
+    for (size_t i = 0; i < world_count(w); i++)
+        yyjson_mut_arr_append(list, entry(d, a, world_at(w, i)));
+    json_mut_set(d, root, "objects", list);
+    json_mut_set_str(d, root, "hash", content_hash(a, root));
+    return json_mut_write(a, root, ret_len);
+}
+
+int plan_load(struct arena *a, const char *path, struct plan_file *ret, struct err *e) {
+    char *text;
+    size_t n;
+    yyjson_val *v;
+    int r = file_read(a, path, PLAN_FILE_MAX, &text, &n, e);
+    if (r >= 0)
+        r = json_parse(a, text, n, &v, e);
+    if (r < 0)
+        return err_ctx(e, r, "plan %s", path);
+    yyjson_mut_doc *d = json_doc(a);
+    yyjson_mut_val *root = yyjson_val_mut_copy(d, v);
+    const char *hash = json_str(v, "hash");
+    json_mut_del(root, "hash");
+    if (!str_eq(json_str(v, "kind"), "Plan") || !hash || !json_str(v, "source"))
+        return err_set(e, -EBADMSG, "%s is not a plan of tandem", path);
+    if (!str_eq(hash, content_hash(a, root)))
+        return err_set(e, -EBADMSG,
+                       "%s was changed after it was written (its hash does not fit); make it again "
+                       "with `tandem plan --out %s`", path, path);
+    *ret = (struct plan_file){.source_uid = json_str(v, "sourceUid"),
+                              .destination_uid = json_str(v, "destinationUid"),
+                              .source = *json_str(v, "source"),
+                              .digests = map_new(),
+                              .verdicts = map_new(),
+                              .hash = hash};
+    size_t i, max;
+    yyjson_val *x;
+    yyjson_arr_foreach(json_get(v, "objects"), i, max, x) {
+        const char *ref = json_str(x, "ref"), *verdict = json_str(x, "verdict");
+        const char *digest = json_str(x, "digest");
+        if (!ref || !verdict || !digest)
+            continue;
+        map_put(ret->verdicts, ref, (void *)(uintptr_t)verdict);
+        if (verdict_of(verdict) != V_SKIP && verdict_of(verdict) != V_BLOCK)
+            map_put(ret->digests, ref, (void *)(uintptr_t)digest);
+    }
+    return 0;
+}

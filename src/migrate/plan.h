@@ -1,0 +1,31 @@
+/* A plan: what is to become of each object, for people, for machines, and frozen in a file.
+ *
+ * The file is JSON (docs/PLAN.md): header with the two clusters' identities, one entry per object
+ * with verdict, rule, why, wave and a salted digest, and a SHA-256 over everything before it. It
+ * holds no bodies and no Secret value. */
+#pragma once
+
+#include "migrate/world.h"
+
+struct plan_counts {
+    size_t by_verdict[V_COUNT];
+    size_t held;     /* of create/hold/same: held in the destination */
+    size_t unready;  /* same, but less ready than in the source */
+    size_t objects;
+};
+void plan_count(const struct world *w, struct plan_counts *ret);
+/* Something is left to do: creates, updates or holds. */
+bool plan_has_work(const struct plan_counts *c);
+
+/* The whole plan as JSON. `tag` identifies the clusters: {"a": uid, "b": uid}. */
+char *plan_json(const struct world *w, struct arena *a, const char *source_uid,
+                const char *destination_uid, size_t *ret_len);
+struct plan_file {
+    const char *source_uid, *destination_uid;
+    char source; /* slot */
+    struct map *digests; /* ref -> hex digest of objects to be written */
+    struct map *verdicts;/* ref -> verdict name */
+    const char *hash;
+};
+/* -EBADMSG when it was changed after it was written. Everything lives in a, but for the maps (map_free). */
+int plan_load(struct arena *a, const char *path, struct plan_file *ret, struct err *e);

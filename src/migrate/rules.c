@@ -1,0 +1,211 @@
+#include "migrate/rules.h"
+
+#define NET   "networking.k8s.io"
+#define RBAC  "rbac.authorization.k8s.io"
+#define FLOW  "flowcontrol.apiserver.k8s.io"
+#define CERTS "certificates.k8s.io"
+
+bool rules_system_namespace(const char *ns) {
+    return str_eq(ns, "kube-system") || str_eq(ns, "kube-public") || str_eq(ns, "kube-node-lease");
+}
+
+static bool in_system_namespace(const struct object *o, const struct world *w UNUSED) {
+    return rules_system_namespace(o->ns);
+}
+
+static bool own_namespace(const struct object *o, const struct world *w UNUSED) {
+    return rules_system_namespace(o->name) || str_eq(o->name, "default");
+}
+
+static bool named(const struct object *o, const char *ns, const char *name) {
+    return str_eq(o->ns, ns) && str_eq(o->name, name);
+}
+
+static bool kubernetes_service(const struct object *o, const struct world *w UNUSED) {
+    return named(o, "default", "kubernetes");
+}
+
+static bool root_ca(const struct object *o, const struct world *w UNUSED) {
+    return str_eq(o->name, "kube-root-ca.crt") || str_eq(o->name, "openshift-service-ca.crt");
+}
+
+static bool untouched_default_account(const struct object *o, const struct world *w UNUSED) {
+    return str_eq(o->name, "default") && (o->facts & FACT_SYSTEM_MADE);
+}
+
+static bool listed_token(const struct object *o, const struct world *w) {
+    return w && world_sa_lists_secret(w, o->ns, o->name);
+}
+
+static bool service_has_selector(const struct object *o, const struct world *w) {
+    const struct object *svc = w ? world_find(w, "", "Service", o->ns, o->name) : NULL;
+    return svc && (svc->facts & FACT_SELECTOR);
+}
+
+static bool any_controller(const struct object *o, const struct world *w UNUSED) {
+    for (const struct owner *x = o->owners; x; x = x->next)
+        if (x->controller)
+            return true;
+    return false;
+}
+
+static bool system_priority(const struct object *o, const struct world *w UNUSED) {
+    return str_starts(o->name, "system-");
+}
+
+static bool first_service_range(const struct object *o, const struct world *w UNUSED) {
+    return str_eq(o->name, "kubernetes");
+}
+
+/* The child of a controller that makes it again, wherever that controller goes: with its owner
+ * recreated a copy would be a duplicate, with its owner left out it would be an orphan nobody asked
+ * for. A child whose owner is gone from the source is an orphan already and stays one. */
+static bool made_again(const struct object *o, const struct world *w) {
+    if (!w)
+        return false;
+    for (const struct owner *x = o->owners; x; x = x->next)
+        if (x->controller && rules_regenerable(o->kind->src->kind, x->kind) &&
+            world_by_uid(w, x->uid))
+            return true;
+    return false;
+}
+
+static const struct {
+    const char *child, *owner; /* owner NULL: any */
+} regenerable[] = {
+    {"Pod", NULL},
+    {"ReplicaSet", "Deployment"},
+    {"ReplicaSet", "Rollout"},
+    {"ControllerRevision", NULL},
+    {"Job", "CronJob"},
+    {"PersistentVolumeClaim", "Pod"},
+    {"ResourceClaim", "Pod"},
+    {"EndpointSlice", "Service"},
+    {"EndpointSlice", "Endpoints"},
+    {"PodMetrics", NULL},
+    {"CertificateRequest", "Certificate"},
+    {"Order", "CertificateRequest"},
+    {"Challenge", "Order"},
+};
+
+bool rules_regenerable(const char *child_kind, const char *owner_kind) {
+    for (size_t i = 0; i < COUNT_OF(regenerable); i++)
+        if (str_eq(regenerable[i].child, child_kind) &&
+            (!regenerable[i].owner || str_eq(regenerable[i].owner, owner_kind)))
+            return true;
+    return false;
+}
+
+#define KIND(id, group, kind, why) {id, group, kind, 0, NULL, why}
+
+/* Sources: docs/OBJECTS.md. */
+static const struct rule table[] = {
+    KIND("kind-event", NULL, "Event", "a record of what happened in one cluster"),
+    KIND("kind-node", "", "Node", "a machine of one cluster"),
+    KIND("kind-binding", "", "Binding", "an act, not an object"),
+    KIND("kind-csinode", "storage.k8s.io", "CSINode", "state of a machine of one cluster"),
+    KIND("kind-volumeattachment", "storage.k8s.io", "VolumeAttachment",
+         "state of a machine of one cluster"),
+    KIND("kind-csistoragecapacity", "storage.k8s.io", "CSIStorageCapacity",
+         "reported by the storage driver of one cluster"),
+    KIND("kind-lease", "coordination.k8s.io", "Lease", "a lock held in one cluster"),
+    KIND("kind-leasecandidate", "coordination.k8s.io", "LeaseCandidate",
+         "a candidate for a lock in one cluster"),
+    KIND("kind-storageversion", "internal.apiserver.k8s.io", "StorageVersion",
+         "kept by the API servers of one cluster"),
+    KIND("kind-storageversionmigration", NULL, "StorageVersionMigration",
+         "work on the store of one cluster"),
+    KIND("kind-resourceslice", "resource.k8s.io", "ResourceSlice",
+         "reported by the drivers of one cluster's machines"),
+    KIND("kind-csr", CERTS, "CertificateSigningRequest", "asks one cluster's signer"),
+    KIND("kind-podcertificaterequest", CERTS, "PodCertificateRequest", "asks one cluster's signer"),
+    KIND("kind-metrics", "metrics.k8s.io", NULL, "measured, not made"),
+    KIND("kind-certificaterequest", "cert-manager.io", "CertificateRequest",
+         "made by cert-manager from a Certificate"),
+    KIND("kind-acme", "acme.cert-manager.io", NULL, "made by cert-manager while it asks a CA"),
+    KIND("kind-policyreport", "wgpolicyk8s.io", NULL, "reported, not made"),
+    KIND("kind-ciliumendpoint", "cilium.io", "CiliumEndpoint", "state of a pod of one cluster"),
+    KIND("kind-ciliumidentity", "cilium.io", "CiliumIdentity", "given by one cluster's agents"),
+    KIND("kind-ciliumnode", "cilium.io", "CiliumNode", "a machine of one cluster"),
+    KIND("kind-installplan", "operators.coreos.com", "InstallPlan", "made by OLM"),
+
+    {"deleting", NULL, NULL, FACT_DELETING, NULL, "it is being deleted in the source"},
+    {"system-namespace", "", "Namespace", 0, own_namespace, "every cluster has it"},
+    {"in-system-namespace", NULL, NULL, 0, in_system_namespace,
+     "belongs to the cluster itself; the destination has its own"},
+    {"kubernetes-service", "", "Service", 0, kubernetes_service,
+     "the way to the cluster's own API server"},
+    {"kubernetes-endpoints", "", "Endpoints", 0, kubernetes_service,
+     "the way to the cluster's own API server"},
+    {"kubernetes-endpoints", "discovery.k8s.io", "EndpointSlice", 0, kubernetes_service,
+     "the way to the cluster's own API server"},
+    {"root-ca", "", "ConfigMap", 0, root_ca,
+     "the cluster's own CA, put into each namespace by a controller"},
+    {"default-account", "", "ServiceAccount", 0, untouched_default_account,
+     "made by a controller in each namespace; nobody changed it"},
+    {"bootstrap-token", "", "Secret", FACT_BOOTSTRAP_TOKEN, NULL, "lets machines join one cluster"},
+    {"token-auto", "", "Secret", FACT_TOKEN_SHAPE, listed_token,
+     "made by the token controller for a ServiceAccount"},
+    {"bootstrap-rbac", RBAC, NULL, FACT_BOOTSTRAP_RBAC, NULL,
+     "made by the API server at its start; the destination has its own"},
+    {"apf-auto", FLOW, NULL, FACT_APF_AUTO, NULL,
+     "kept by the API server; nobody tuned it (autoupdate-spec is true)"},
+    {"apiservice-auto", "apiregistration.k8s.io", "APIService", FACT_APISERVICE_AUTO, NULL,
+     "registered by the API server for its own groups and CRDs"},
+    {"priority-system", "scheduling.k8s.io", "PriorityClass", 0, system_priority,
+     "reserved name; every cluster has it"},
+    {"service-range", NET, "ServiceCIDR", 0, first_service_range, "set by a flag of the API server"},
+    {"service-range-own", NET, "ServiceCIDR", 0, NULL,
+     "an address range of one cluster; add one of the destination's by hand if it needs more"},
+    {"ip-allocated", NET, "IPAddress", FACT_IP_ALLOCATED, NULL, "allocated for a Service"},
+    {"trust-bundle", CERTS, "ClusterTrustBundle", FACT_KUBERNETES_SIGNER, NULL,
+     "published by the cluster's own signer"},
+    {"endpoints-managed", "", "Endpoints", FACT_MANAGED_ENDPOINTS, NULL,
+     "kept by a controller from the Service's selector"},
+    {"endpoints-leader", "", "Endpoints", FACT_LEADER, NULL, "a lock held in one cluster"},
+    {"configmap-leader", "", "ConfigMap", FACT_LEADER, NULL, "a lock held in one cluster"},
+    {"endpointslice-managed", "discovery.k8s.io", "EndpointSlice", FACT_MANAGED_ENDPOINTS, NULL,
+     "kept by a controller"},
+    {"endpointslice-owned", "discovery.k8s.io", "EndpointSlice", 0, any_controller,
+     "kept by a controller"},
+    {"pod-mirror", "", "Pod", FACT_MIRROR, NULL, "shows a static pod of a machine"},
+    {"pod-finished", "", "Pod", FACT_FINISHED, NULL, "has run to its end"},
+    {"job-finished", "batch", "Job", FACT_FINISHED, NULL,
+     "has run to its end; creating it would run it again"},
+    {"volume-dynamic", "", "PersistentVolume", FACT_PV_DYNAMIC, NULL,
+     "made by a provisioner for a claim; the destination's makes its own"},
+    {"snapshot-bound", "snapshot.storage.k8s.io", "VolumeSnapshotContent", FACT_SNAPSHOT_BOUND,
+     NULL, "made by a driver for a VolumeSnapshot"},
+    {"olm-copy", "operators.coreos.com", "ClusterServiceVersion", FACT_OLM_COPY, NULL,
+     "copied into each namespace by OLM"},
+    {"endpoints-selector", "", "Endpoints", 0, service_has_selector,
+     "kept by a controller from the Service's selector"},
+    {"owner-makes-it", NULL, NULL, 0, made_again,
+     "its owner's controller makes it again in the destination"},
+};
+
+const struct rule *rules_table(size_t *ret_n) {
+    *ret_n = COUNT_OF(table);
+    return table;
+}
+
+static bool kind_fits(const struct rule *r, const struct kube_resource *k) {
+    return (!r->group || str_eq(r->group, k->group)) && (!r->kind || str_eq(r->kind, k->kind));
+}
+
+const struct rule *rules_match(const struct object *o, const struct world *w) {
+    for (size_t i = 0; i < COUNT_OF(table); i++) {
+        const struct rule *r = &table[i];
+        if (kind_fits(r, o->kind->src) && (!r->facts || (o->facts & r->facts)) &&
+            (!r->when || r->when(o, w)))
+            return r;
+    }
+    return NULL;
+}
+
+const struct rule *rules_skip_kind(const struct kube_resource *k) {
+    for (size_t i = 0; i < COUNT_OF(table); i++)
+        if (!table[i].facts && !table[i].when && kind_fits(&table[i], k))
+            return &table[i];
+    return NULL;
+}

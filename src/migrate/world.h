@@ -1,0 +1,81 @@
+/* Both clusters as the engine knows them: kinds, records of objects, and how they relate.
+ *
+ * world_read() pages through every kind of both sides at once and joins them by name, so that
+ * bodies are held for one page only; then the rules give each record its verdict. A world is made
+ * and used by one thread, but for the writers of apply.c, which change a record's uid_dst and
+ * outcome under world_lock(). */
+#pragma once
+
+#include "base/map.h"
+#include "journal/journal.h"
+#include "migrate/object.h"
+#include "migrate/scrub.h"
+
+struct world;
+
+/* A rule of the user's (tandem.yaml `rules`). Patterns with * and ?, NULL: any. */
+struct user_rule {
+    const char *group, *kind, *name, *namespace;
+    const char *labels;     /* "k=v,k2,!k3,k4!=v" or NULL */
+    const char *verdict;    /* create, skip, hold, block or NULL (patch only) */
+    const char *why;
+    yyjson_mut_val *patch;  /* RFC 6902, or NULL */
+};
+
+struct world_opts {
+    struct kube_client *src, *dst;
+    char src_slot, dst_slot;                 /* 'a' / 'b' */
+    const char *const *ns_include;           /* patterns; NULL or empty: all */
+    const char *const *ns_exclude;
+    bool only_namespaced;                    /* -n was given: no cluster-scoped objects but Namespace */
+    const char *label_selector;              /* -l, or NULL */
+    const struct user_rule *rules;
+    size_t n_rules;
+    const char *const *class_from, *const *class_to; /* storageClasses, NULL-terminated, or NULL */
+    struct journal *journal;                 /* who wrote what; NULL: nobody */
+    const uint8_t *salt;                     /* 32 bytes; NULL: a fresh one */
+    bool write_back;                         /* reserved for the reverse direction of follow */
+    struct http_cancel *cancel;
+    void (*progress)(void *ctx, const char *kind, size_t objects);
+    void *progress_ctx;
+};
+
+int world_new(const struct world_opts *o, struct world **ret, struct err *e);
+void world_free(struct world *w);
+
+/* Reads both sides and classifies everything. */
+int world_read(struct world *w, struct err *e);
+
+const struct world_opts *world_opts(const struct world *w);
+size_t world_count(const struct world *w);
+struct object *world_at(const struct world *w, size_t i);
+size_t world_kinds(const struct world *w, const struct kind **ret);
+const struct kind *world_kind_of(const struct world *w, const char *group, const char *kind);
+const struct kube_discovery *world_discovery(const struct world *w, bool destination);
+/* Objects of the destination that the source does not have, of kinds that were read. */
+size_t world_extras(const struct world *w);
+/* Problems that no object carries: an API group that could not be read, ... NULL-terminated. */
+const char *const *world_warnings(const struct world *w);
+
+struct object *world_find(const struct world *w, const char *group, const char *kind,
+                          const char *ns, const char *name);
+struct object *world_by_uid(const struct world *w, const char *uid_src);
+bool world_dst_has_uid(const struct world *w, const char *uid);
+bool world_sa_lists_secret(const struct world *w, const char *ns, const char *secret);
+const struct scrub_env *world_scrub_env(const struct world *w);
+const uint8_t *world_salt(const struct world *w);
+void world_lock(struct world *w);
+void world_unlock(struct world *w);
+
+/* The body that the destination should get for o, made from `body` as the source shows it now:
+ * scrubbed, patched by the user's rule, owners relinked to uids of the destination, held where the
+ * verdict says so. d's memory is the caller's. *ret_previous (may be NULL): JSON of the values that
+ * a hold replaced, or NULL. -ENOENT when an owner is not in the destination yet. */
+int world_body(struct world *w, const struct object *o, yyjson_val *body, yyjson_mut_doc *d,
+               struct arena *a, yyjson_mut_val **ret, const char **ret_previous, struct err *e);
+/* The digest that object.digest holds, of a body as the source shows it. */
+int world_digest(struct world *w, const struct object *o, yyjson_val *body, uint8_t out[16],
+                 struct err *e);
+/* Compares body_src (of the source) with body_dst as the plan does; fills o's changes (in a). */
+int world_compare(struct world *w, struct object *o, struct arena *a, yyjson_val *body_src,
+                  yyjson_val *body_dst, struct err *e);
