@@ -18,6 +18,9 @@ CLUSTERS = ("a", "b")
 CLUSTER_PIECES = ("etcd", "apiserver", "controller-manager", "scheduler", "kwok", "ingress")
 PIECES = {"a": CLUSTER_PIECES, "b": CLUSTER_PIECES, "lb": ("haproxy",)}
 
+# Counted up whenever a folder made before no longer fits the code.
+FORMAT = 1
+
 # Places in the bed's block of ports. The last eight are for a test's own servers.
 BLOCK = 32
 OFFSETS = {
@@ -92,7 +95,10 @@ class Bed:
             with open(self.path("state.json"), encoding="utf-8") as f:
                 self.state = json.load(f)
         except FileNotFoundError:
-            pass
+            return
+        if self.state.get("format") != FORMAT:
+            raise BedError(f"{self.dir} was made by another version of this program; "
+                           "end its processes (run/*.pid) and remove it")
 
     def path(self, *parts):
         return os.path.join(self.dir, *parts)
@@ -120,7 +126,7 @@ class Bed:
         if port_base and not claim(port_base, self.dir):
             raise BedError(f"ports from {port_base} on belong to another bed")
         self.state = {
-            "versions": versions, "nodes": nodes, "args": args, "port_base": base,
+            "format": FORMAT, "versions": versions, "nodes": nodes, "args": args, "port_base": base,
             "tokens": {name: secrets.token_urlsafe(24) for name in USERS},
         }
         self.save()
