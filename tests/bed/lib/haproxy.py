@@ -1,8 +1,10 @@
 """The load balancer pair: HAProxy with a live and a pre-live side."""
 
+import csv
 import os
 import re
 import shutil
+import socket
 import subprocess
 
 import pki
@@ -119,6 +121,28 @@ class Haproxy:
 
     def wait(self):
         wait_until("haproxy", lambda: http_ok(self.bed.port("stats"), "/metrics"), self.process)
+
+    def command(self, line):
+        """One command on the admin socket."""
+        with socket.socket(socket.AF_UNIX) as s:
+            s.settimeout(5)
+            s.connect(self.path("admin.sock"))
+            s.sendall(line.encode() + b"\n")
+            return b"".join(iter(lambda: s.recv(65536), b"")).decode()
+
+    def sees(self, cluster):
+        """Whether its checks have found out that a cluster's ingress answers."""
+        for row in csv.DictReader(self.command("show stat").splitlines()):
+            if row["# pxname"] == f"paas_{cluster}" and row["svname"] == f"{cluster}1":
+                return row["status"] == "UP"
+        return False
+
+    def wait_for_clusters(self, clusters):
+        """Until requests get through to each of these whose ingress runs."""
+        for x in clusters:
+            if self.process.pid() and self.bed.process(x, "ingress").pid():
+                wait_until(f"haproxy's way to cluster {x}", lambda x=x: self.sees(x),
+                           self.process, seconds=10)
 
     def start(self, _piece="haproxy", wait=True):
         self.launch()

@@ -1,6 +1,7 @@
 """What a bed is: its folder, and what was chosen for it at its first `up` and
 holds until it is purged: versions, ports, tokens."""
 
+import contextlib
 import fcntl
 import glob
 import json
@@ -50,25 +51,36 @@ def port_free(port):
     return True
 
 
+CLAIMS = f"/tmp/tandem-bed-ports-{os.getuid()}"  # links PORT -> folder of the bed
+
+
+@contextlib.contextmanager
+def claims():
+    """The first ports of all beds by folder, and no one else changes them."""
+    os.makedirs(CLAIMS, mode=0o700, exist_ok=True)
+    with open(os.path.join(CLAIMS, "lock"), "w", encoding="ascii") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield {int(n): os.readlink(os.path.join(CLAIMS, n)) for n in os.listdir(CLAIMS)
+               if n != "lock"}
+
+
 def claim(base, folder):
     """Takes a block of ports for the bed in folder, unless another bed that still
     exists has it, running or stopped."""
-    claims = os.path.join("/tmp", f"tandem-bed-ports-{os.getuid()}")
-    os.makedirs(claims, mode=0o700, exist_ok=True)
-    with open(os.path.join(claims, "lock"), "w", encoding="ascii") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        for name in os.listdir(claims):
-            path = os.path.join(claims, name)
-            if name == "lock" or os.readlink(path) == folder:
-                continue
-            if not os.path.exists(os.path.join(os.readlink(path), "state.json")):
-                os.unlink(path)
-            elif abs(int(name) - base) < BLOCK:
+    with claims() as taken:
+        for port, owner in taken.items():
+            if owner == folder or not os.path.exists(os.path.join(owner, "state.json")):
+                os.unlink(os.path.join(CLAIMS, str(port)))
+            elif abs(port - base) < BLOCK:
                 return False
-        path = os.path.join(claims, str(base))
-        if not os.path.lexists(path):
-            os.symlink(folder, path)
+        os.symlink(folder, os.path.join(CLAIMS, str(base)))
     return True
+
+
+def release(folder):
+    with claims() as taken:
+        for port in [p for p, owner in taken.items() if owner == folder]:
+            os.unlink(os.path.join(CLAIMS, str(port)))
 
 
 def choose_ports(folder):
@@ -96,7 +108,7 @@ class Bed:
                 self.state = json.load(f)
         except FileNotFoundError:
             return
-        if self.state.get("format") != FORMAT:
+        if self.state.get("format", 1) != FORMAT:
             raise BedError(f"{self.dir} was made by another version of this program; "
                            "end its processes (run/*.pid) and remove it")
 
