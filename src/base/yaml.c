@@ -291,7 +291,7 @@ static int string_value(struct builder *b, struct yaml_mark m, const char *s, si
     struct err why;
     if (yaml_expand(&out, s, n, &why) < 0)
         return fail(b, m, "%s", why.msg);
-    if (!yaml_utf8(sb_get(&out), out.len))
+    if (yaml_utf8_prefix(sb_get(&out), out.len) != out.len)
         return fail(b, m, "an environment variable named here is not UTF-8 text");
     *ret = yyjson_mut_strncpy(b->d->doc, sb_get(&out), out.len);
     return 0;
@@ -321,7 +321,7 @@ static int on_scalar(struct builder *b, struct fy_event *ev) {
     size_t n = 0;
     const char *s = fy_token_get_text(fy_event_get_token(ev), &n);
     s = s ? s : "";
-    if (!yaml_utf8(s, n))
+    if (yaml_utf8_prefix(s, n) != n)
         return fail(b, m, "this text is not UTF-8");
     enum yaml_kind kind;
     int r = tag_kind(b, ev, s, n, &kind);
@@ -424,6 +424,19 @@ static int on_event(struct builder *b, struct fy_event *ev) {
     return 0;
 }
 
+/* The library takes a byte that is no UTF-8 for the end of the input, and would read half a file
+ * as a whole one. */
+static int check_text(struct builder *b, const char *text, size_t n) {
+    size_t good = yaml_text_prefix(text, n);
+    if (good == n)
+        return 0;
+    struct yaml_mark m = {1, 1};
+    for (size_t i = 0; i < good; i++)
+        m = text[i] == '\n' ? (struct yaml_mark){m.line + 1, 1}
+                            : (struct yaml_mark){m.line, m.column + 1};
+    return fail(b, m, "byte 0x%02x: not UTF-8 text", (unsigned char)text[good]);
+}
+
 /* The first complaint of the library is the cause; later ones follow from it. */
 static int syntax_error(struct builder *b, struct fy_diag *diag) {
     void *iter = NULL;
@@ -478,7 +491,9 @@ int yaml_parse(struct arena *a, const char *name, const char *text, size_t n, bo
                          .marks = arena_new_of(a, struct yaml_marks)};
     AUTO_MAP anchors = map_new();
     struct builder b = {.a = a, .d = &d, .e = e, .anchors = anchors, .expand = expand_env};
-    int r = n ? run_parser(&b, text, n) : 0;
+    int r = check_text(&b, text, n);
+    if (r == 0 && n)
+        r = run_parser(&b, text, n);
     while (b.depth)
         map_free(b.stack[--b.depth].keys);
     if (r < 0)

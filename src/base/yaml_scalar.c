@@ -75,23 +75,36 @@ static size_t utf8_len(unsigned char c, uint32_t *ret_bits, uint32_t *ret_least)
     return 0;
 }
 
-bool yaml_utf8(const char *s, size_t n) {
-    for (size_t i = 0; i < n;) {
-        uint32_t cp, least;
-        size_t len = utf8_len((unsigned char)s[i], &cp, &least);
-        if (!len || len > n - i)
-            return false;
-        for (size_t k = 1; k < len; k++) {
-            unsigned char c = (unsigned char)s[i + k];
-            if ((c & 0xc0) != 0x80)
-                return false;
-            cp = cp << 6 | (c & 0x3f);
-        }
-        if (cp < least || cp > 0x10ffff || (cp >= 0xd800 && cp <= 0xdfff))
-            return false;
-        i += len;
+/* Length of the valid character at s, 0 when it is none. */
+static size_t utf8_char(const char *s, size_t n) {
+    uint32_t cp, least;
+    size_t len = utf8_len((unsigned char)s[0], &cp, &least);
+    if (!len || len > n)
+        return 0;
+    for (size_t k = 1; k < len; k++) {
+        unsigned char c = (unsigned char)s[k];
+        if ((c & 0xc0) != 0x80)
+            return 0;
+        cp = cp << 6 | (c & 0x3f);
     }
-    return true;
+    return cp < least || cp > 0x10ffff || (cp >= 0xd800 && cp <= 0xdfff) ? 0 : len;
+}
+
+size_t yaml_utf8_prefix(const char *s, size_t n) {
+    size_t i = 0;
+    for (size_t len; i < n && (len = utf8_char(s + i, n - i)) > 0;)
+        i += len;
+    return i;
+}
+
+size_t yaml_text_prefix(const char *s, size_t n) {
+    n = yaml_utf8_prefix(s, n);
+    for (size_t i = 0; i < n; i++) {
+        unsigned char c = (unsigned char)s[i];
+        if (c < 0x20 && c != '\t' && c != '\n' && c != '\r')
+            return i;
+    }
+    return n;
 }
 
 static size_t name_len(const char *s, size_t n) {

@@ -12,7 +12,10 @@ enum yaml_kind { YAML_STRING, YAML_NUMBER, YAML_TRUE, YAML_FALSE, YAML_NULL };
  * guessing a base for them has bitten every user of YAML once. */
 enum yaml_kind yaml_plain_kind(const char *s, size_t n);
 const char *yaml_kind_name(enum yaml_kind k);
-bool yaml_utf8(const char *s, size_t n);
+/* How many bytes from the start are UTF-8; n when all are. */
+size_t yaml_utf8_prefix(const char *s, size_t n);
+/* The same, also ending before a control character that YAML does not allow (NUL and friends). */
+size_t yaml_text_prefix(const char *s, size_t n);
 /* Appends s with ${NAME} replaced from the environment and $${ turned into ${. The message says
  * what is wrong, without a position. */
 int yaml_expand(struct sb *out, const char *s, size_t n, struct err *e);

@@ -111,10 +111,15 @@ static const struct {
     {"a: b: c", "f.yaml:1:", ""},
     {"a:\n\t- b", "f.yaml:2:", ""},
     {"a: 'x\n", "f.yaml:", ""},
-    {"a: \xff\xfe", "f.yaml:1:", ""},
+    {"a: \xff\xfe", "f.yaml:1:4: ", "byte 0xff: not UTF-8"},
+    {"a: b\nc: x\x01", "f.yaml:2:5: ", "byte 0x01"},
+    {"a: \xc0\x80", "f.yaml:1:4: ", "byte 0xc0"},
+    {"a: \xed\xa0\x80", "f.yaml:1:4: ", "byte 0xed"},
+    {"a: \xf5\x80\x80\x80", "f.yaml:1:4: ", "byte 0xf5"},
+    {"a: \xe2\x82", "f.yaml:1:4: ", "byte 0xe2"},
     {"a: \"\\ud800\"", "f.yaml:1:", ""},
     {"\"a\\0b\": c", "f.yaml:1:1: ", "NUL"},
-    {"a: b\n c: d", "f.yaml:2:", ""},
+    {"a: b\n c: d", "f.yaml:1:4: ", "multiline plain key"},
     {"a: @x", "f.yaml:1:", ""},
 };
 
