@@ -1,0 +1,59 @@
+/* activate and deactivate: the same table of singletons, in the two directions. */
+#include "cli/commands.h"
+#include "run/stages.h"
+
+static void show_items(const struct handover_item *items, enum output o) {
+    size_t n = 0;
+    for (const struct handover_item *i = items; i; i = i->next, n++) {
+        if (o == OUT_JSON)
+            printf("%s{\"object\":\"%s\",\"state\":\"%s\",\"note\":\"%s\"}", n ? "," : "[",
+                   i->title, handover_state_name(i->state), i->note ? i->note : "");
+        else
+            printf("  %-11s %s%s%s\n", handover_state_name(i->state), i->title,
+                   str_empty(i->note) ? "" : ": ", i->note ? i->note : "");
+    }
+    if (o == OUT_JSON)
+        puts(n ? "]" : "[]");
+    else if (!n)
+        puts("Nothing is held: nothing to hand over.");
+}
+
+static int work(struct session *s, const struct common *m, bool back, bool dry_run,
+                struct err *e) {
+    struct handover_item *items = NULL;
+    AUTO_SB q = SB_INIT(0);
+    char to = back ? s->source : s->destination;
+    sb_fmt(&q, "let the singletons act in %c instead of %c", to, back ? s->destination : s->source);
+    int r = dry_run ? 0 : cli_confirm(m, q.p, e);
+    if (r >= 0 && !dry_run && !back)
+        r = session_begin_run(s, e);
+    if (r < 0)
+        return r;
+    r = stage_handover(s, back, dry_run, &items, e);
+    show_items(items, m->output);
+    return r > 0 ? -1 : r;
+}
+
+int cmd_activate(const struct command *c, int argc, char **argv) {
+    struct common m = {0};
+    bool dry_run = false;
+    const struct option_row rows[] = {
+        {"dry-run", 0, OPT_FLAG, &dry_run, NULL, "only list what would change hands"},
+        {0},
+    };
+    AUTO_STRVEC args = {0};
+    int code;
+    if (cli_parse(c, argc, argv, rows, &m, &args, &code) < 0)
+        return code;
+    struct session *s = NULL;
+    struct err e = {0};
+    unsigned journal = dry_run || m.session.read_only ? NEED_JOURNAL_IF_ANY : NEED_JOURNAL;
+    int r = cli_open(&m, NEED_CLUSTERS | journal, &s, &e);
+    if (r >= 0)
+        r = work(s, &m, str_eq(c->name, "deactivate"), dry_run || m.session.read_only, &e);
+    code = r < 0 ? cli_fail(&e) : EXIT_DONE;
+    cli_print_counts(s);
+    session_close(s);
+    common_done(&m);
+    return code;
+}

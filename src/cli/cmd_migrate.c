@@ -1,0 +1,145 @@
+#include <errno.h>
+
+#include "base/clock.h"
+#include "cli/commands.h"
+#include "cli/show.h"
+#include "run/stages.h"
+
+struct migrate_cli {
+    const char *stale;
+    uint64_t settle_ms;
+    bool measure;
+};
+
+static void progress(void *ctx UNUSED, size_t done, size_t failed, size_t total,
+                     const char *wave) {
+    log_progress("%zu of %zu written, %zu failed (%s)", done, total, failed, wave ? wave : "");
+}
+
+static int stale_mode(const char *word, enum stale_mode *ret, struct err *e) {
+    static const char *const words[] = {"skip", "refuse", "accept"};
+    for (unsigned i = 0; i < COUNT_OF(words); i++)
+        if (str_eq(word ? word : "skip", words[i])) {
+            *ret = i;
+            return 0;
+        }
+    return err_set(e, -EUSAGE, "--stale: \"%s\" is none of skip, refuse, accept", word);
+}
+
+static int check_plan(struct session *s, const struct plan_file *p, struct err *e) {
+    bool fits = p->source == s->source &&
+                str_eq(p->source_uid, s->id[session_slot(s->source)].uid) &&
+                str_eq(p->destination_uid, s->id[session_slot(s->destination)].uid);
+    return fits ? 0 : err_set(e, -EGUARD, "the plan was made for other clusters");
+}
+
+static void report(const struct session *s, const struct world *w,
+                   const struct migrate_result *r) {
+    char t[2][CLOCK_RFC3339_MAX];
+    printf("%zu written, %zu failed, %zu left out, %zu blocked, in %s (settled after %s)\n",
+           r->apply.done, r->apply.failed, r->apply.stale, r->before.by_verdict[V_BLOCK],
+           clock_human(r->write_ms, t[0]), clock_human(r->settle_ms, t[1]));
+    show_failures(w);
+    if (r->unready)
+        printf("%zu objects are not as ready as in %c: see `tandem verify`\n", r->unready,
+               s->source);
+    if (r->before.held)
+        printf("%zu singletons are held in %c until `tandem activate`\n", r->before.held,
+               s->destination);
+}
+
+/* For tests/bench/migrate: what design figures are computed from. */
+static void report_json(const struct migrate_result *r) {
+    const struct apply_result *a = &r->apply;
+    double s = (double)(a->last_answer_ns - a->first_write_ns) / 1e9;
+    printf("{\"written\":%zu,\"failed\":%zu,\"stale\":%zu,\"blocked\":%zu,\"unready\":%zu,"
+           "\"planMs\":%llu,\"writeMs\":%llu,\"settleMs\":%llu,\"firstToLastSeconds\":%.6f,"
+           "\"extraRequests\":%llu,\"cpuMs\":%llu}\n",
+           a->done, a->failed, a->stale, r->before.by_verdict[V_BLOCK], r->unready,
+           (unsigned long long)r->plan_ms, (unsigned long long)r->write_ms,
+           (unsigned long long)r->settle_ms, s, (unsigned long long)a->extra_requests,
+           (unsigned long long)clock_cpu_ms());
+}
+
+static int carry_out(struct session *s, struct world *w, const struct common *m,
+                     const struct plan_file *plan, const struct migrate_opts *o,
+                     struct migrate_result *res, struct err *e) {
+    struct plan_counts c;
+    AUTO_SB q = SB_INIT(0);
+    plan_count(w, &c);
+    if (!plan_has_work(&c) && !c.by_verdict[V_BLOCK] && session_stage_done(s, "migrate", NULL)) {
+        res->before = c;
+        return 0;
+    }
+    if (plan_has_work(&c)) {
+        sb_str(&q, "write to ");
+        sb_fmt(&q, "%c (", s->destination);
+        show_counts(&q, &c);
+        sb_str(&q, ")");
+        int r = cli_confirm(m, q.p, e);
+        if (r < 0)
+            return r;
+    }
+    struct migrate_opts mo = *o;
+    mo.plan = plan;
+    return stage_migrate(s, w, &mo, res, e);
+}
+
+static int work(struct session *s, const struct common *m, const struct migrate_cli *mc,
+                const char *plan_path, struct err *e) {
+    struct migrate_opts o = {.progress = progress, .settle_ms = mc->settle_ms};
+    struct migrate_result res = {0};
+    struct plan_file plan = {0};
+    struct world *w;
+    int r = stale_mode(mc->stale, &o.stale, e);
+    if (r >= 0 && plan_path) {
+        r = plan_load(s->a, plan_path, &plan, e);
+        if (r >= 0)
+            r = check_plan(s, &plan, e);
+    }
+    uint64_t start = clock_now_ms();
+    if (r >= 0)
+        r = session_world(s, cli_reading, NULL, &w, e);
+    if (r < 0)
+        return r;
+    uint64_t plan_ms = clock_now_ms() - start;
+    r = carry_out(s, w, m, plan_path ? &plan : NULL, &o, &res, e);
+    res.plan_ms = plan_ms;
+    log_progress_end();
+    if (r >= 0 || res.apply.total || res.before.by_verdict[V_BLOCK])
+        m->output == OUT_JSON ? report_json(&res) : report(s, w, &res);
+    world_free(w);
+    map_free(plan.digests);
+    map_free(plan.verdicts);
+    return r;
+}
+
+int cmd_migrate(const struct command *c, int argc, char **argv) {
+    struct common m = {0};
+    struct migrate_cli o = {0};
+    const struct option_row rows[] = {
+        {"stale", 0, OPT_STRING, &o.stale, "HOW",
+         "objects changed since the plan: skip (default), refuse, accept"},
+        {"settle", 0, OPT_DURATION, &o.settle_ms, "TIME",
+         "longest wait for readiness afterwards (default 60s)"},
+        {0},
+    };
+    AUTO_STRVEC args = {0};
+    int code;
+    if (cli_parse(c, argc, argv, rows, &m, &args, &code) < 0)
+        return code;
+    struct session *s = NULL;
+    struct err e = {0};
+    int r = 0;
+    if (m.session.read_only)
+        r = err_set(&e, -EGUARD, "--read-only: migrate writes; `tandem plan` shows what");
+    if (r >= 0)
+        r = cli_open(&m, NEED_CLUSTERS | NEED_JOURNAL, &s, &e);
+    if (r >= 0)
+        r = work(s, &m, &o, args.n ? args.v[0] : NULL, &e);
+    code = r < 0 ? cli_fail(&e) : EXIT_DONE;
+    cli_print_counts(s);
+    session_close(s);
+    common_done(&m);
+    return code;
+}

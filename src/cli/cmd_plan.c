@@ -1,0 +1,90 @@
+#include <errno.h>
+
+#include "base/file.h"
+#include "cli/commands.h"
+#include "cli/show.h"
+
+struct plan_opts {
+    const char *out;
+    bool detailed, diff;
+};
+
+static int write_file(struct session *s, struct world *w, const char *path, struct err *e) {
+    AUTO_ARENA a = arena_new();
+    size_t n;
+    char *json = plan_json(w, a, s->id[session_slot(s->source)].uid,
+                           s->id[session_slot(s->destination)].uid, &n);
+    int r = file_write_atomic(path, json, n, 0600, e);
+    if (r >= 0)
+        log_info("plan written to %s; carry it out with `tandem migrate %s`", path, path);
+    return r;
+}
+
+static int show(struct session *s, struct world *w, const struct common *m,
+                const struct plan_opts *o, struct err *e) {
+    struct plan_counts c;
+    plan_count(w, &c);
+    if (m->output == OUT_JSON || m->output == OUT_YAML) {
+        AUTO_ARENA a = arena_new();
+        size_t n;
+        char *json = plan_json(w, a, s->id[session_slot(s->source)].uid,
+                               s->id[session_slot(s->destination)].uid, &n);
+        return cli_print_tree(m->output, json, n, e);
+    }
+    AUTO_SB line = SB_INIT(0);
+    show_counts(&line, &c);
+    if (m->output != OUT_NAME)
+        printf("From %c (%s) to %c (%s): %s.%s\n", s->source,
+               s->version[session_slot(s->source)].git, s->destination,
+               s->version[session_slot(s->destination)].git, line.p,
+               c.held ? "" : "");
+    show_plan(w, m->output, o->diff);
+    if (m->output != OUT_NAME && c.held)
+        printf("\n%zu held: they act in %c only until `tandem activate`.\n", c.held, s->source);
+    for (const char *const *x = world_warnings(w); *x; x++)
+        log_warn("%s", *x);
+    if (!plan_has_work(&c) && m->output == OUT_TEXT)
+        puts("\nNothing is left to do.");
+    return 0;
+}
+
+static int work(struct session *s, const struct common *m, const struct plan_opts *o,
+                struct err *e) {
+    struct world *w;
+    struct plan_counts c;
+    int r = session_world(s, cli_reading, NULL, &w, e);
+    if (r < 0)
+        return r;
+    log_progress_end();
+    r = show(s, w, m, o, e);
+    if (r >= 0 && o->out)
+        r = write_file(s, w, o->out, e);
+    plan_count(w, &c);
+    world_free(w);
+    return r < 0 ? r : plan_has_work(&c) || c.by_verdict[V_BLOCK];
+}
+
+int cmd_plan(const struct command *c, int argc, char **argv) {
+    struct common m = {0};
+    struct plan_opts o = {0};
+    const struct option_row rows[] = {
+        {"out", 0, OPT_STRING, &o.out, "FILE", "freeze the plan in this file"},
+        {"detailed-exitcode", 0, OPT_FLAG, &o.detailed, NULL, "2 when something is left to do"},
+        {"diff", 0, OPT_FLAG, &o.diff, NULL, "show the fields that differ"},
+        {0},
+    };
+    AUTO_STRVEC args = {0};
+    int code;
+    if (cli_parse(c, argc, argv, rows, &m, &args, &code) < 0)
+        return code;
+    struct session *s = NULL;
+    struct err e = {0};
+    int r = cli_open(&m, NEED_CLUSTERS | NEED_JOURNAL_IF_ANY, &s, &e);
+    if (r >= 0)
+        r = work(s, &m, &o, &e);
+    code = r < 0 ? cli_fail(&e) : r && o.detailed ? EXIT_DIFFERS : EXIT_DONE;
+    cli_print_counts(s);
+    session_close(s);
+    common_done(&m);
+    return code;
+}

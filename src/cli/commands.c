@@ -1,0 +1,76 @@
+#include "cli/commands.h"
+
+static const struct command table[] = {
+    {"init", "", "write a commented tandem.yaml from what is found",
+     "Reads the kubeconfig contexts (and the clusters, where they answer) and writes a\n"
+     "tandem.yaml to begin with. An existing file is left alone unless --yes is given.",
+     "Look first", cmd_init},
+    {"doctor", "", "check access, versions, hazards and everything outside; change nothing",
+     "Reads both clusters (or A alone, with --target VERSION) and every configured outside\n"
+     "system and lists what would go wrong, how bad it is, and what to do.\n"
+     "Exit code 0: clean, 2: warnings, 4: something blocks the upgrade.",
+     "Look first", cmd_doctor},
+    {"rbac", "a|b", "print the least ClusterRole that this configuration needs",
+     "For the cluster that is read and for the one that is written; apply it with kubectl and\n"
+     "bind it to the credential that tandem is given.",
+     "Look first", cmd_rbac},
+    {"plan", "", "show what would be created, changed, held, skipped or blocked, and why",
+     "Reads both clusters and decides for each object. Nothing is written. --out freezes the\n"
+     "plan in a file that `tandem migrate` can be held to. Secret values are never shown.\n"
+     "Exit code 0 whatever it found; with --detailed-exitcode 2 when something is left to do.",
+     "Look first", cmd_plan},
+    {"explain", "KIND/NAME", "one object: verdict, rule, each field's fate, order, references",
+     "Shows for one object of the source what becomes of it and why, field by field.",
+     "Look first", cmd_explain},
+    {"migrate", "[plan.json]", "recreate everything in the destination",
+     "Carries the plan out: reads each object from the source and creates it in the destination.\n"
+     "May be stopped or killed at any moment: run it again and it goes on. Running it again when\n"
+     "all is done changes nothing. With a plan file only what that plan showed is written;\n"
+     "objects that changed since are skipped and listed (--stale).",
+     "Recreate", cmd_migrate},
+    {"verify", "", "compare both clusters again, object by object and readiness by readiness",
+     "Exit code 0: equal, 2: differences. Held objects count as the same and are listed.",
+     "Recreate", cmd_verify},
+    {"activate", "", "hand the singletons (CronJobs, Jobs) to the destination",
+     "What was created held is let loose in the destination after its twin in the source has\n"
+     "been held; original values come back. At no moment do both act.",
+     "Switch", cmd_activate},
+    {"deactivate", "", "hand the singletons back to the source",
+     "The reverse of `tandem activate`.", "Watch and go back", cmd_activate},
+    {"smoke", "", "run the configured checks against the destination through pre-live",
+     "Live host name and SNI, connection to the pre-live address. An answer that does not name\n"
+     "itself as the destination's fails. Exit code 1 when a check fails.",
+     "Switch", cmd_smoke},
+    {"cutover", "", "move the live traffic to the destination, step by step",
+     "Moves every tier through the configured steps, holds between them, watches the probes and\n"
+     "takes the traffic back by itself when one breaks its limit. Pre-live follows at the end.",
+     "Switch", cmd_cutover},
+    {"switch-back", "", "the whole way back: traffic, then singletons",
+     "Always legal until retire; needs no plan and works without the journal. Says first what\n"
+     "is not taken back. --traffic-only leaves the singletons where they are.",
+     "Watch and go back", cmd_switch_back},
+    {"retire", "", "let the source go, once nothing needs it",
+     "Refuses while the source sees traffic or still runs singletons. tandem deletes nothing:\n"
+     "it ends the run and prints what you are to destroy.",
+     "Switch", cmd_retire},
+    {"status", "", "the run's state, the traffic, and the way back",
+     "What is live, which stages are done, where the traffic goes, what is held where.",
+     "Watch and go back", cmd_status},
+    {"history", "", "the audit trail",
+     "Every action with time and actor. --verify checks the chain of hashes.",
+     "Watch and go back", cmd_history},
+    {"probe", "URL", "send requests on a schedule and show whether one was lost",
+     "Open loop: every request is sent when it is due, whatever happened to the ones before.\n"
+     "Separate lanes over new and over reused connections. Exit code 2 when one was lost.",
+     "Watch and go back", cmd_probe},
+    {"demo", "", "a whole upgrade on this machine: two real control planes, no cluster needed",
+     "Brings up two control planes of different versions, HAProxy and a sample platform, and\n"
+     "walks through doctor, plan, migrate, verify, smoke, activate, cutover, switch-back,\n"
+     "cutover again and retire while a prober counts lost requests.",
+     "Try it", cmd_demo},
+};
+
+const struct command *commands_table(size_t *ret_n) {
+    *ret_n = COUNT_OF(table);
+    return table;
+}

@@ -1,0 +1,60 @@
+#include "cli/cli.h"
+
+#include "cli/commands.h"
+
+static const char *const groups[] = {"Look first", "Recreate", "Switch", "Watch and go back",
+                                     "Try it"};
+
+static void print_usage(FILE *f) {
+    size_t n;
+    const struct command *t = commands_table(&n);
+    fputs("tandem upgrades a whole Kubernetes platform by A/B cluster deploys.\n\n"
+          "Usage: tandem COMMAND [options]\n", f);
+    for (size_t g = 0; g < COUNT_OF(groups); g++) {
+        fprintf(f, "\n%s:\n", groups[g]);
+        for (size_t i = 0; i < n; i++)
+            if (str_eq(t[i].group, groups[g]))
+                fprintf(f, "  %-12s %s\n", t[i].name, t[i].summary);
+    }
+    fputs("\nEvery command has --help. Two clusters without a file: --context-a X --context-b Y.\n",
+          f);
+}
+
+static int unknown_command(const char *name) {
+    size_t n;
+    const struct command *t = commands_table(&n);
+    const char *names[64];
+    for (size_t i = 0; i < n && i < COUNT_OF(names); i++)
+        names[i] = t[i].name;
+    const char *near = str_nearest(name, names, n);
+    log_error("tandem has no command \"%s\"%s%s%s", name, near ? "; did you mean " : "",
+              near ? near : "", near ? "?" : "; see `tandem --help`");
+    return EXIT_USAGE;
+}
+
+int main(int argc, char **argv) {
+    size_t n;
+    const struct command *t = commands_table(&n);
+    if (argc < 2) {
+        print_usage(stderr);
+        return EXIT_USAGE;
+    }
+    const char *name = argv[1];
+    if (str_eq(name, "--help") || str_eq(name, "-h") || str_eq(name, "help")) {
+        print_usage(stdout);
+        return EXIT_DONE;
+    }
+    if (str_eq(name, "--version") || str_eq(name, "version")) {
+        puts("tandem " TANDEM_VERSION);
+        return EXIT_DONE;
+    }
+    if (str_eq(name, "--list-commands")) {
+        for (size_t i = 0; i < n; i++)
+            puts(t[i].name);
+        return EXIT_DONE;
+    }
+    for (size_t i = 0; i < n; i++)
+        if (str_eq(t[i].name, name))
+            return t[i].run(&t[i], argc - 1, argv + 1);
+    return unknown_command(name);
+}

@@ -1,0 +1,87 @@
+#include "migrate/access.h"
+
+#include "migrate/hold.h"
+#include "migrate/rules.h"
+
+static const char *const read_verbs[] = {"get", "list", "watch", NULL};
+static const char *const write_verbs[] = {"get", "list", "watch", "create", "patch", NULL};
+/* A role may only be given by who has its rights, or these two. */
+static const char *const rbac_verbs[] = {"get",    "list", "watch",    "create",
+                                         "patch", "bind", "escalate", NULL};
+
+static bool needed(const struct kube_resource *r, bool no_secrets) {
+    const unsigned need = KUBE_LIST | KUBE_GET | KUBE_CREATE;
+    if (!r->preferred || (r->verbs & need) != need || strchr(r->plural, '/') || rules_skip_kind(r))
+        return false;
+    return !(no_secrets && !*r->group && str_eq(r->kind, "Secret"));
+}
+
+static bool is_role(const struct kube_resource *r) {
+    return str_eq(r->group, "rbac.authorization.k8s.io") && str_ends(r->kind, "Role");
+}
+
+static const char *const *verbs_of(const struct kube_resource *r, enum access_role role) {
+    if (role == ACCESS_SOURCE)
+        return read_verbs;
+    return is_role(r) ? rbac_verbs : write_verbs;
+}
+
+static void add_rule(struct sb *b, const char *group, const char *plural,
+                     const char *const *verbs) {
+    sb_fmt(b, "- apiGroups: [\"%s\"]\n  resources: [\"%s\"]\n  verbs: [", group, plural);
+    for (size_t i = 0; verbs[i]; i++)
+        sb_fmt(b, "%s%s", i ? ", " : "", verbs[i]);
+    sb_str(b, "]\n");
+}
+
+/* Handing singletons over changes them in both clusters. */
+static void add_hold_rules(struct sb *b) {
+    static const char *const patch[] = {"get", "patch", NULL};
+    add_rule(b, "batch", "cronjobs", patch);
+    add_rule(b, "batch", "cronjobs/status", patch);
+    add_rule(b, "batch", "jobs", patch);
+}
+
+char *access_role_yaml(struct arena *a, const struct kube_discovery *d, enum access_role role,
+                       bool no_secrets) {
+    AUTO_SB b = SB_INIT(0);
+    const struct kube_resource *all;
+    size_t n = kube_discovery_all(d, &all);
+    sb_fmt(&b, "apiVersion: rbac.authorization.k8s.io/v1\nkind: ClusterRole\n"
+               "metadata: {name: tandem-%s}\nrules:\n",
+           role == ACCESS_SOURCE ? "source" : "destination");
+    for (size_t i = 0; i < n; i++)
+        if (needed(&all[i], no_secrets))
+            add_rule(&b, all[i].group, all[i].plural, verbs_of(&all[i], role));
+    add_hold_rules(&b);
+    return arena_strdup(a, b.p);
+}
+
+/* The verbs that tell: one reading, one writing. */
+int access_check(struct arena *a, struct kube_client *c, const struct kube_discovery *d,
+                 enum access_role role, struct access_gap **ret, struct err *e) {
+    const struct kube_resource *all;
+    size_t n = kube_discovery_all(d, &all);
+    bool everything = false;
+    *ret = NULL;
+    int r = kube_can_i(c, "*", "*", "*", NULL, &everything, e);
+    if (r < 0 || everything)
+        return r;
+    for (size_t i = 0; i < n; i++) {
+        if (!needed(&all[i], false))
+            continue;
+        const char *const verbs[] = {"list", role == ACCESS_DESTINATION ? "create" : NULL};
+        for (size_t v = 0; v < COUNT_OF(verbs) && verbs[v]; v++) {
+            bool ok = false;
+            r = kube_can_i(c, verbs[v], all[i].group, all[i].plural, NULL, &ok, e);
+            if (r < 0)
+                return r;
+            if (ok)
+                continue;
+            struct access_gap *g = arena_new_of(a, struct access_gap);
+            *g = (struct access_gap){verbs[v], all[i].group, all[i].plural, *ret};
+            *ret = g;
+        }
+    }
+    return 0;
+}

@@ -1,0 +1,14 @@
+/* What an object names: the ConfigMaps, Secrets, claims, accounts, classes … that it needs. */
+#pragma once
+
+#include "migrate/world.h"
+
+struct ref {
+    const char *group, *kind, *ns, *name; /* of what is named */
+    const char *path;                     /* where it is named */
+    bool optional;                        /* marked optional there */
+    struct ref *next;
+};
+
+/* References of one body, in a. */
+struct ref *refs_of(struct arena *a, const struct kind *kind, yyjson_val *body);

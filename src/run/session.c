@@ -1,0 +1,320 @@
+#include "run/session.h"
+
+#include <errno.h>
+#include <pwd.h>
+
+#include "base/file.h"
+#include "base/log.h"
+
+int session_slot(char slot) {
+    MUST(slot == 'a' || slot == 'b');
+    return slot == 'b';
+}
+
+struct kube_client *session_source(const struct session *s) {
+    return s->cluster[session_slot(s->source)];
+}
+
+struct kube_client *session_destination(const struct session *s) {
+    return s->cluster[session_slot(s->destination)];
+}
+
+static void set_actor(struct session *s) {
+    char host[64] = "?";
+    const char *user = getenv("USER");
+    struct passwd *pw = user ? NULL : getpwuid(geteuid());
+    gethostname(host, sizeof host - 1);
+    if (s->o.actor)
+        snprintf(s->actor, sizeof s->actor, "%s", s->o.actor);
+    else
+        snprintf(s->actor, sizeof s->actor, "%s@%s", user ? user : pw ? pw->pw_name : "?", host);
+}
+
+static int load_config(struct session *s, unsigned needs, struct err *e) {
+    const char *path = s->o.config;
+    bool contexts = s->o.context_a || s->o.context_b;
+    if (!path && !contexts && file_exists("tandem.yaml"))
+        path = "tandem.yaml";
+    if (path)
+        return config_load(path, &s->cfg, e);
+    if (needs & NEED_CONFIG_FILE)
+        return err_set(e, -EUSAGE, "this needs a tandem.yaml: write one with `tandem init`, or "
+                                   "name it with -f");
+    if (needs & (NEED_A | NEED_B) && !contexts)
+        return err_set(e, -EUSAGE, "no tandem.yaml here: write one with `tandem init`, name it "
+                                   "with -f, or give --context-a and --context-b");
+    return config_default(s->o.context_a, s->o.context_b, &s->cfg, e);
+}
+
+/* --- clusters --- */
+
+static int open_cluster(struct session *s, int i, struct err *e) {
+    static const char *const names[] = {"A", "B"};
+    const struct config_cluster *cc = &s->cfg->cluster[i];
+    const char *context = i == 0 && s->o.context_a ? s->o.context_a
+                          : i == 1 && s->o.context_b ? s->o.context_b : cc->context;
+    struct kubeconfig *k;
+    const struct kube_context *ctx;
+    struct kube_auth *auth = NULL;
+    int r = kubeconfig_load(cc->kubeconfig, &k, e);
+    if (r < 0)
+        return r;
+    r = kubeconfig_context(k, context, &ctx, e);
+    if (r >= 0)
+        r = kube_auth_new(k, ctx, &auth, e);
+    kubeconfig_free(k);
+    if (r < 0)
+        return err_ctx(e, r, "cluster %s", i ? "b" : "a");
+    bool gentle = s->source == (i ? 'b' : 'a');
+    struct kube_client_opts ko = {.name = names[i],
+                                  .read_only = s->o.read_only,
+                                  .max_reads = gentle ? s->cfg->reads : 0};
+    s->cluster[i] = kube_client_new(s->http, auth, &ko);
+    r = kube_get_version(s->cluster[i], &s->version[i], e);
+    return r < 0 ? r : kube_get_identity(s->cluster[i], s->a, &s->id[i], e);
+}
+
+static int open_clusters(struct session *s, unsigned needs, struct err *e) {
+    for (int i = 0; i < 2; i++) {
+        if (!(needs & (i ? NEED_B : NEED_A)))
+            continue;
+        int r = open_cluster(s, i, e);
+        if (r >= 0)
+            continue;
+        if (!(needs & TOLERATE_DEAD))
+            return r;
+        log_warn("%s", err_msg(e));
+        kube_client_free(s->cluster[i]);
+        s->cluster[i] = NULL;
+    }
+    if (s->cluster[0] && s->cluster[1] && str_eq(s->id[0].uid, s->id[1].uid))
+        return err_set(e, -EGUARD,
+                       "a and b are the same cluster (its kube-system namespace has uid %s): "
+                       "check the two contexts", s->id[0].uid);
+    return 0;
+}
+
+static const char *pin_key(int i) {
+    return i ? "pin.b" : "pin.a";
+}
+
+static char *pin_text(struct session *s, int i) {
+    return arena_printf(s->a, "%s %s", s->id[i].uid, s->id[i].ca);
+}
+
+/* A context that suddenly means another cluster is refused. */
+static int check_pins(struct session *s, struct err *e) {
+    for (int i = 0; s->journal && i < 2; i++) {
+        char *pin = NULL;
+        if (!s->cluster[i])
+            continue;
+        int r = journal_get(s->journal, s->a, pin_key(i), &pin, e);
+        if (r < 0)
+            return r;
+        if (!str_empty(pin) && !str_eq(pin, pin_text(s, i)))
+            return err_set(e, -EGUARD,
+                           "slot %s belongs to the cluster %.36s, and the context now leads to %s: "
+                           "nothing is done. If the cluster was rebuilt on purpose in the middle "
+                           "of a run, begin with a new journal",
+                           i ? "b" : "a", pin, s->id[i].uid);
+    }
+    return 0;
+}
+
+/* --- journal --- */
+
+static int open_journal(struct session *s, unsigned needs, struct err *e) {
+    const char *path = s->cfg->journal;
+    bool write = needs & NEED_JOURNAL && !s->o.read_only;
+    if (!(needs & (NEED_JOURNAL | NEED_JOURNAL_IF_ANY)) || !path)
+        return 0;
+    if (!write && !file_exists(path))
+        return 0;
+    int r = journal_open(path, !write, &s->journal, e);
+    if (r < 0 && needs & TOLERATE_BUSY) {
+        log_warn("going on without the journal: %s", err_msg(e));
+        s->journal = NULL;
+        return 0;
+    }
+    return r;
+}
+
+/* Which way the run goes: as recorded by the open run, else from whoever was left live. */
+static int find_direction(struct session *s, struct err *e) {
+    char *live = NULL;
+    s->source = 'a';
+    if (s->journal) {
+        int r = journal_run_open(s->journal, &s->run, e);
+        if (r < 0)
+            return r;
+        s->run_open = r > 0;
+        r = journal_get(s->journal, s->a, "live", &live, e);
+        if (r < 0)
+            return r;
+    }
+    if (s->run_open)
+        s->source = s->run.source;
+    else if (str_eq(live, "b"))
+        s->source = 'b';
+    s->destination = s->source == 'a' ? 'b' : 'a';
+    return 0;
+}
+
+static int open_traffic(struct session *s, unsigned needs, struct err *e) {
+    if (!(needs & (NEED_TRAFFIC | NEED_TRAFFIC_IF_ANY)))
+        return 0;
+    if (needs & NEED_TRAFFIC && !s->cfg->n_tiers)
+        return err_set(e, -EUSAGE, "no load balancer is configured: traffic.tiers in tandem.yaml");
+    s->tiers = arena_array(s->a, struct traffic_tier *, s->cfg->n_tiers + 1);
+    for (size_t i = 0; i < s->cfg->n_tiers; i++) {
+        int r = traffic_open(&s->cfg->tiers[i], &s->tiers[i], e);
+        if (r < 0)
+            return err_ctx(e, r, "tier %s", s->cfg->tiers[i].name);
+        s->n_tiers++;
+    }
+    return 0;
+}
+
+int session_open(const struct session_opts *o, unsigned needs, struct session **ret,
+                 struct err *e) {
+    struct session *s = xcalloc(1, sizeof *s);
+    s->o = *o;
+    s->a = arena_new();
+    s->http = http_client_new();
+    set_actor(s);
+    int r = load_config(s, needs, e);
+    if (r >= 0)
+        r = open_journal(s, needs, e);
+    if (r >= 0)
+        r = find_direction(s, e);
+    if (r >= 0)
+        r = open_clusters(s, needs, e);
+    if (r >= 0)
+        r = check_pins(s, e);
+    if (r >= 0)
+        r = open_traffic(s, needs, e);
+    if (r < 0) {
+        session_close(s);
+        return r;
+    }
+    *ret = s;
+    return 0;
+}
+
+void session_close(struct session *s) {
+    if (!s)
+        return;
+    for (size_t i = 0; i < s->n_tiers; i++)
+        traffic_close(s->tiers[i]);
+    kube_client_free(s->cluster[0]);
+    kube_client_free(s->cluster[1]);
+    journal_close(s->journal);
+    config_free(s->cfg);
+    http_client_free(s->http);
+    arena_free(s->a);
+    xfree(s);
+}
+
+/* --- world --- */
+
+static const struct user_rule *rules_of(struct session *s) {
+    struct user_rule *out = arena_array(s->a, struct user_rule, s->cfg->n_rules + 1);
+    for (size_t i = 0; i < s->cfg->n_rules; i++) {
+        const struct config_rule *c = &s->cfg->rules[i];
+        out[i] = (struct user_rule){c->group, c->kind, c->name, c->namespace,
+                                    c->labels, c->verdict, c->why, c->patch};
+    }
+    return out;
+}
+
+int session_world(struct session *s, void (*progress)(void *, const char *, size_t), void *ctx,
+                  struct world **ret, struct err *e) {
+    bool narrowed = s->o.namespaces && s->o.namespaces[0];
+    struct world_opts wo = {
+        .src = session_source(s),
+        .dst = session_destination(s),
+        .src_slot = s->source,
+        .dst_slot = s->destination,
+        .ns_include = narrowed ? s->o.namespaces : s->cfg->ns_include,
+        .ns_exclude = s->cfg->ns_exclude,
+        .only_namespaced = narrowed,
+        .label_selector = s->o.label_selector,
+        .rules = rules_of(s),
+        .n_rules = s->cfg->n_rules,
+        .class_from = s->cfg->storage_class_from,
+        .class_to = s->cfg->storage_class_to,
+        .journal = s->journal,
+        .salt = s->journal ? journal_salt(s->journal) : NULL,
+        .cancel = &s->cancel,
+        .progress = progress,
+        .progress_ctx = ctx,
+    };
+    struct world *w;
+    int r = world_new(&wo, &w, e);
+    if (r < 0)
+        return r;
+    r = world_read(w, e);
+    if (r < 0) {
+        world_free(w);
+        return r;
+    }
+    *ret = w;
+    return 0;
+}
+
+/* --- the run --- */
+
+int session_begin_run(struct session *s, struct err *e) {
+    MUST(s->journal);
+    for (int i = 0; i < 2; i++) {
+        int r = s->cluster[i] ? journal_set(s->journal, pin_key(i), pin_text(s, i), e) : 0;
+        if (r < 0)
+            return r;
+    }
+    if (s->run_open)
+        return 0;
+    int r = journal_run_begin(s->journal, s->source, s->destination, &s->run, e);
+    if (r < 0)
+        return r;
+    s->run_open = true;
+    session_event(s, "run begun", s->source == 'a' ? "a to b" : "b to a");
+    return 0;
+}
+
+void session_event(struct session *s, const char *what, const char *detail) {
+    struct err e = {0};
+    if (s->journal && !s->o.read_only &&
+        journal_event(s->journal, s->run_open ? s->run.id : "", s->actor, what, detail, &e) < 0)
+        log_warn("not recorded in the journal: %s", err_msg(&e));
+}
+
+int session_step(struct session *s, const char *stage, const char *what,
+                 int (*fn)(struct session *s, void *ctx, struct err *e), void *ctx,
+                 struct err *e) {
+    int64_t id = 0;
+    struct err je = {0};
+    int began = s->journal ? journal_step_begin(s->journal, s->run.id, stage, what, NULL, &id, &je)
+                           : 0;
+    if (began < 0)
+        log_warn("not recorded in the journal: %s", err_msg(&je));
+    int r = fn(s, ctx, e);
+    const char *note = r < 0 ? err_msg(e) : NULL;
+    if (s->journal && began >= 0 &&
+        journal_step_end(s->journal, id, r < 0 ? "failed" : "done", note, &je) < 0)
+        log_warn("not recorded in the journal: %s", err_msg(&je));
+    session_event(s, arena_printf(s->a, "%s: %s", stage, what), r < 0 ? note : "done");
+    return r;
+}
+
+bool session_stage_done(struct session *s, const char *stage, const char *what) {
+    struct journal_step *steps;
+    size_t n;
+    bool done = false;
+    if (!s->journal || !s->run_open ||
+        journal_steps(s->journal, s->a, s->run.id, &steps, &n, NULL) < 0)
+        return false;
+    for (size_t i = 0; i < n; i++)
+        if (str_eq(steps[i].stage, stage))
+            done = str_eq(steps[i].state, "done") && (!what || str_eq(steps[i].what, what));
+    return done;
+}

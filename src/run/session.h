@@ -1,0 +1,73 @@
+/* What a command works with: configuration, the two clusters, the journal, the load balancers,
+ * opened as far as the command needs them and closed together.
+ *
+ * Also the guards that hold for every command: --read-only, the pin of each slot to one cluster,
+ * a and b not being the same cluster. One thread. */
+#pragma once
+
+#include "journal/journal.h"
+#include "kube/discovery.h"
+#include "migrate/world.h"
+#include "run/config.h"
+
+enum session_need {
+    NEED_A = 1,
+    NEED_B = 2,
+    NEED_CLUSTERS = NEED_A | NEED_B,
+    NEED_JOURNAL = 4,          /* for writing; made when missing */
+    NEED_JOURNAL_IF_ANY = 8,   /* for reading, if there is one */
+    NEED_TRAFFIC = 16,         /* at least one tier must be configured */
+    NEED_TRAFFIC_IF_ANY = 32,
+    NEED_CONFIG_FILE = 64,
+    TOLERATE_DEAD = 128,       /* a cluster that cannot be reached is no error (the way back) */
+    TOLERATE_BUSY = 256,       /* a journal held by another process is no error either */
+};
+
+struct session_opts {
+    const char *config;                   /* -f; NULL: ./tandem.yaml if there is one */
+    const char *context_a, *context_b;
+    const char *const *namespaces;        /* -n, NULL-terminated; NULL: the configuration's */
+    const char *label_selector;
+    bool read_only;
+    const char *actor;                    /* who runs it, for the audit trail; NULL: $USER@host */
+};
+
+struct session {
+    struct session_opts o;
+    struct arena *a;
+    struct config *cfg;
+    struct http_client *http;
+    struct http_cancel cancel;
+    struct kube_client *cluster[2];       /* [0] a, [1] b; NULL: not opened or dead */
+    struct kube_identity id[2];
+    struct kube_version version[2];
+    struct journal *journal;              /* or NULL */
+    struct traffic_tier **tiers;
+    size_t n_tiers;
+    char source, destination;             /* 'a' / 'b' */
+    bool run_open;
+    struct journal_run run;               /* valid when run_open */
+    char actor[128];
+};
+
+int session_open(const struct session_opts *o, unsigned needs, struct session **ret,
+                 struct err *e);
+void session_close(struct session *s); /* NULL is fine */
+
+struct kube_client *session_source(const struct session *s);
+struct kube_client *session_destination(const struct session *s);
+int session_slot(char slot); /* 'a' -> 0, 'b' -> 1 */
+
+/* Reads both clusters and classifies: the common beginning of plan, migrate, verify, explain. */
+int session_world(struct session *s, void (*progress)(void *, const char *, size_t), void *ctx,
+                  struct world **ret, struct err *e);
+
+/* The open run, begun when there is none. Pins both slots. */
+int session_begin_run(struct session *s, struct err *e);
+/* One recorded action around fn: intent before, outcome after, event in the audit trail. */
+int session_step(struct session *s, const char *stage, const char *what,
+                 int (*fn)(struct session *s, void *ctx, struct err *e), void *ctx, struct err *e);
+/* Was a step of this stage (and what, unless NULL) done in the open run, with nothing of the same
+ * stage undoing it later? */
+bool session_stage_done(struct session *s, const char *stage, const char *what);
+void session_event(struct session *s, const char *what, const char *detail);

@@ -1,0 +1,252 @@
+#include "run/stages.h"
+
+#include <errno.h>
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "run/switch.h"
+
+enum { SETTLE_MS = 60000, LOOK_MS = 1000 };
+
+/* --- migrate --- */
+
+static size_t count_unready(const struct world *w) {
+    size_t n = 0;
+    for (size_t i = 0; i < world_count(w); i++) {
+        const struct object *o = world_at(w, i);
+        n += o->unready && o->verdict == V_SAME;
+    }
+    return n;
+}
+
+/* A 201 proves nothing: controllers may take objects away again, or never get them ready. Reads
+ * both clusters again until everything is as ready as in the source, or the time is over. */
+static int settle(struct session *s, uint64_t max_ms, size_t *ret_unready, struct err *e) {
+    uint64_t end = clock_now_ms() + max_ms;
+    for (;;) {
+        struct world *w;
+        int r = session_world(s, NULL, NULL, &w, e);
+        if (r < 0)
+            return r;
+        *ret_unready = count_unready(w);
+        world_free(w);
+        if (!*ret_unready || clock_now_ms() >= end || atomic_load(&s->cancel.stop))
+            return 0;
+        log_progress("waiting for %zu objects to become ready", *ret_unready);
+        clock_sleep_ms(LOOK_MS);
+    }
+}
+
+struct migrate_ctx {
+    struct world *w;
+    const struct migrate_opts *o;
+    struct migrate_result *res;
+};
+
+static int write_and_settle(struct session *s, void *ctx, struct err *e) {
+    struct migrate_ctx *m = ctx;
+    struct apply_opts ao = {
+        .world = m->w,
+        .journal = s->journal,
+        .run = s->run.id,
+        .writes = s->cfg->writes,
+        .stale = m->o->stale,
+        .plan_digests = m->o->plan ? m->o->plan->digests : NULL,
+        .cancel = &s->cancel,
+        .progress = m->o->progress,
+        .progress_ctx = m->o->progress_ctx,
+    };
+    uint64_t start = clock_now_ms();
+    int r = apply_plan(&ao, &m->res->apply, e);
+    m->res->write_ms = clock_now_ms() - start;
+    if (r < 0)
+        return r;
+    start = clock_now_ms();
+    r = settle(s, m->o->settle_ms ? m->o->settle_ms : SETTLE_MS, &m->res->unready, e);
+    m->res->settle_ms = clock_now_ms() - start;
+    if (r < 0)
+        return err_ctx(e, r, "looking at what became of the objects");
+    size_t bad = m->res->apply.failed + m->res->before.by_verdict[V_BLOCK];
+    return bad ? err_set(e, -EREMOTEIO, "%zu objects failed or are blocked", bad) : 0;
+}
+
+/* What the frozen plan did not see is not written: its reader has not agreed to it. */
+static int keep_to_plan(struct world *w, const struct plan_file *plan, enum stale_mode mode,
+                        struct err *e) {
+    size_t unseen = 0;
+    AUTO_ARENA a = arena_new();
+    for (size_t i = 0; i < world_count(w); i++) {
+        struct object *o = world_at(w, i);
+        bool writes = o->verdict == V_CREATE || o->verdict == V_HOLD || o->verdict == V_UPDATE;
+        if (!writes || map_has(plan->digests, object_ref(a, o)) || mode == STALE_ACCEPT)
+            continue;
+        o->outcome = OUT_STALE;
+        o->note = "not in the plan";
+        unseen++;
+    }
+    if (unseen && mode == STALE_REFUSE)
+        return err_set(e, -EGUARD, "%zu objects are not in the plan (--stale=refuse)", unseen);
+    if (unseen)
+        log_warn("%zu objects came after the plan was made and are left out (--stale=accept takes "
+                 "them)", unseen);
+    return 0;
+}
+
+int stage_migrate(struct session *s, struct world *w, const struct migrate_opts *o,
+                  struct migrate_result *ret, struct err *e) {
+    *ret = (struct migrate_result){0};
+    plan_count(w, &ret->before);
+    int r = o->plan ? keep_to_plan(w, o->plan, o->stale, e) : 0;
+    if (r >= 0)
+        r = session_begin_run(s, e);
+    struct migrate_ctx m = {w, o, ret};
+    return r < 0 ? r : session_step(s, "migrate", "recreate objects", write_and_settle, &m, e);
+}
+
+/* --- activate, deactivate --- */
+
+struct hand_ctx {
+    bool back, dry_run;
+    struct handover_item **items;
+    int failed;
+};
+
+static int hand_over(struct session *s, void *ctx, struct err *e) {
+    struct hand_ctx *h = ctx;
+    char from = h->back ? s->destination : s->source, to = h->back ? s->source : s->destination;
+    struct kube_client *cf = s->cluster[session_slot(from)], *ct = s->cluster[session_slot(to)];
+    struct kube_discovery *d;
+    if (!ct)
+        return err_set(e, -EHOSTUNREACH, "cluster %c does not answer", to);
+    int r = kube_discover(ct, &d, e);
+    if (r < 0)
+        return r;
+    bool narrowed = s->o.namespaces && s->o.namespaces[0];
+    struct handover_opts o = {
+        .from = cf ? cf : ct,
+        .to = ct,
+        .from_slot = from,
+        .to_slot = to,
+        .discovery = d,
+        .ns_include = narrowed ? s->o.namespaces : s->cfg->ns_include,
+        .ns_exclude = s->cfg->ns_exclude,
+        .journal = s->o.read_only ? NULL : s->journal,
+        .run = s->run_open ? s->run.id : "",
+        .dry_run = h->dry_run,
+    };
+    r = cf ? handover(s->a, &o, h->items, e)
+           : err_set(e, -EHOSTUNREACH, "cluster %c does not answer: what it runs cannot be held",
+                     from);
+    kube_discovery_free(d);
+    if (r < 0)
+        return r;
+    for (const struct handover_item *i = *h->items; i; i = i->next)
+        h->failed += i->state == HAND_FAILED;
+    return h->failed ? err_set(e, -EREMOTEIO, "%d objects could not be handed over", h->failed) : 0;
+}
+
+int stage_handover(struct session *s, bool back, bool dry_run, struct handover_item **ret,
+                   struct err *e) {
+    struct hand_ctx h = {back, dry_run, ret, 0};
+    *ret = NULL;
+    int r = dry_run ? hand_over(s, &h, e)
+                    : session_step(s, back ? "deactivate" : "activate", "hand singletons over",
+                                   hand_over, &h, e);
+    return h.failed ? h.failed : r;
+}
+
+/* --- status --- */
+
+static bool count_held(struct session *s, char slot, size_t *ret) {
+    struct kube_client *c = s->cluster[session_slot(slot)];
+    struct kube_discovery *d;
+    struct handover_item *items = NULL;
+    if (!c || kube_discover(c, &d, NULL) < 0)
+        return false;
+    int r = handover_held(s->a, c, d, s->cfg->ns_include, s->cfg->ns_exclude, &items, NULL);
+    kube_discovery_free(d);
+    *ret = 0;
+    for (; items; items = items->next)
+        ++*ret;
+    return r >= 0;
+}
+
+void stage_way_back(struct session *s, struct way_back *ret) {
+    *ret = (struct way_back){.open = s->run_open, .percent = -1};
+    if (s->n_tiers)
+        ret->percent = MAX(switch_observe(s, NULL), -1);
+    ret->known_source = count_held(s, s->source, &ret->held_source);
+    ret->known_destination = count_held(s, s->destination, &ret->held_destination);
+}
+
+/* --- retire --- */
+
+static int guard_traffic(struct session *s, struct err *e) {
+    if (!s->n_tiers)
+        return 0;
+    int percent = switch_observe(s, e);
+    if (percent < -1)
+        return percent;
+    if (percent != 100)
+        return err_set(e, -EGUARD,
+                       "the live side still leads to %c (%d %% on %c): finish `tandem cutover` "
+                       "first", s->source, MAX(percent, 0), s->destination);
+    unsigned on_source = 0;
+    int n = s->cfg->n_probes ? switch_ask_live(s, 10, &on_source, e) : 0;
+    if (n < 0)
+        return n;
+    return on_source ? err_set(e, -EGUARD, "%u of %d answers on the live side came from %c",
+                               on_source, n, s->source)
+                     : 0;
+}
+
+static int guard_sessions(struct session *s, struct err *e) {
+    for (size_t i = 0; i < s->n_tiers; i++) {
+        struct traffic_state st;
+        int r = traffic_observe(s->tiers[i], &st, e);
+        if (r < 0)
+            return r;
+        uint64_t open = 0;
+        for (size_t k = 0; k < st.n; k++)
+            open += s->source == 'a' ? st.node[k].sessions_a : st.node[k].sessions_b;
+        /* Health checks of the balancer are no sessions in its statistics. */
+        if (open)
+            return err_set(e, -EGUARD, "tier %s still has %llu open sessions on %c",
+                           traffic_name(s->tiers[i]), (unsigned long long)open, s->source);
+    }
+    return 0;
+}
+
+static int guard_singletons(struct session *s, struct err *e) {
+    size_t held = 0;
+    if (!count_held(s, s->destination, &held))
+        return err_set(e, -EHOSTUNREACH, "cluster %c does not answer", s->destination);
+    return held ? err_set(e, -EGUARD,
+                          "%zu singletons are still held in %c and act in %c: `tandem activate` "
+                          "hands them over", held, s->destination, s->source)
+                : 0;
+}
+
+static int end_run(struct session *s, void *ctx UNUSED, struct err *e) {
+    const char live[2] = {s->destination, 0};
+    int r = journal_set(s->journal, "live", live, e);
+    if (r >= 0) /* the slot is free for the next cluster */
+        r = journal_set(s->journal, s->source == 'a' ? "pin.a" : "pin.b", "", e);
+    return r;
+}
+
+int stage_retire(struct session *s, struct err *e) {
+    if (!s->run_open)
+        return err_set(e, -EGUARD, "no run is open: there is nothing to retire");
+    if (!session_stage_done(s, "migrate", NULL))
+        return err_set(e, -EGUARD, "the migration of this run has not ended well: `tandem migrate` "
+                                   "first");
+    int r = guard_traffic(s, e);
+    if (r >= 0)
+        r = guard_sessions(s, e);
+    if (r >= 0)
+        r = guard_singletons(s, e);
+    if (r >= 0)
+        r = session_step(s, "retire", "let the source go", end_run, NULL, e);
+    return r < 0 ? r : journal_run_end(s->journal, s->run.id, "retired", e);
+}

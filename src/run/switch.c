@@ -1,0 +1,254 @@
+#include "run/switch.h"
+
+#include <errno.h>
+
+#include "base/clock.h"
+#include "base/file.h"
+#include "base/log.h"
+
+enum { DRAIN_MS = 10000, PROOF_MS = 2000, TICK_MS = 1000, CA_MAX = 1 << 20 };
+
+/* Share of b for so many percent of the destination. */
+static int share_of_b(const struct session *s, int percent_destination) {
+    return s->destination == 'b' ? percent_destination : 100 - percent_destination;
+}
+
+int switch_observe(struct session *s, struct err *e) {
+    int agreed = -1;
+    for (size_t i = 0; i < s->n_tiers; i++) {
+        struct traffic_state st;
+        int r = traffic_observe(s->tiers[i], &st, e);
+        if (r < 0)
+            return err_ctx(e, MIN(r, -2), "tier %s", traffic_name(s->tiers[i]));
+        int percent = st.live_b < 0 ? -1 : share_of_b(s, st.live_b);
+        if (i && percent != agreed)
+            return -1;
+        agreed = percent;
+    }
+    return agreed;
+}
+
+struct move {
+    int percent;
+    bool force;
+};
+
+static int move_all(struct session *s, void *ctx, struct err *e) {
+    const struct move *m = ctx;
+    for (size_t i = 0; i < s->n_tiers; i++) {
+        int r = traffic_set_live(s->tiers[i], share_of_b(s, m->percent), m->force, e);
+        if (r < 0)
+            return err_ctx(e, r, "tier %s", traffic_name(s->tiers[i]));
+    }
+    return 0;
+}
+
+static int prelive_all(struct session *s, char cluster, struct err *e) {
+    int worst = 0;
+    for (size_t i = 0; i < s->n_tiers; i++) {
+        int r = traffic_set_prelive(s->tiers[i], cluster, e);
+        worst = r < 0 ? err_ctx(e, r, "tier %s, pre-live", traffic_name(s->tiers[i])) : worst;
+    }
+    return worst;
+}
+
+/* --- our own probes while the steps are held --- */
+
+struct watchers {
+    struct probe *p[16];
+    const struct config_probe *cfg[16];
+    struct arena *a;
+    size_t n;
+};
+
+static int load_ca(struct arena *a, const struct config_probe *c, struct probe_config *p,
+                   struct err *e) {
+    char *pem;
+    if (!c->ca_file)
+        return 0;
+    int r = file_read(a, c->ca_file, CA_MAX, &pem, NULL, e);
+    if (r >= 0)
+        p->ca_pem = pem;
+    return r;
+}
+
+static int watchers_start(struct session *s, struct watchers *w, struct err *e) {
+    for (size_t i = 0; i < s->cfg->n_probes && w->n < COUNT_OF(w->p); i++) {
+        struct probe_config pc = s->cfg->probes[i].p;
+        int r = load_ca(w->a, &s->cfg->probes[i], &pc, e);
+        if (r >= 0)
+            r = probe_start(&pc, &w->p[w->n], e);
+        if (r < 0)
+            return err_ctx(e, r, "probe %s", pc.name);
+        w->cfg[w->n++] = &s->cfg->probes[i];
+    }
+    return 0;
+}
+
+static void watchers_stop(struct watchers *w) {
+    for (size_t i = 0; i < w->n; i++) {
+        probe_stop(w->p[i]);
+        probe_free(w->p[i]);
+    }
+    arena_free(w->a);
+}
+
+enum { ABORT_WINDOW_MS = 10000, ABORT_AT_LEAST = 50 };
+
+/* -EPROTO when a probe has lost more than its limit over its window. */
+static int watchers_check(const struct watchers *w, struct err *e) {
+    for (size_t i = 0; i < w->n; i++) {
+        const struct config_probe *c = w->cfg[i];
+        struct probe_stats st;
+        uint32_t window = c->abort_window_ms ? c->abort_window_ms : ABORT_WINDOW_MS;
+        uint64_t least = c->abort_at_least ? c->abort_at_least : ABORT_AT_LEAST;
+        probe_window(w->p[i], window, &st);
+        uint64_t seen = st.ok + st.lost;
+        if (c->abort_failures <= 0 || seen < least)
+            continue;
+        double share = (double)st.lost / (double)seen;
+        if (share > c->abort_failures)
+            return err_set(e, -EPROTO,
+                           "probe %s lost %llu of %llu requests (%.2f %%, the limit is %.2f %%)",
+                           c->p.name, (unsigned long long)st.lost, (unsigned long long)seen,
+                           share * 100, c->abort_failures * 100);
+    }
+    return 0;
+}
+
+static void tell(struct session *s, const struct switch_opts *o, const struct watchers *w,
+                 int percent, uint64_t left_ms) {
+    struct probe_stats st = {0};
+    if (!o->watch)
+        return;
+    if (w->n)
+        probe_window(w->p[0], 10000, &st);
+    o->watch(o->ctx, s, percent, left_ms, w->n ? &st : NULL);
+}
+
+static int hold(struct session *s, const struct switch_opts *o, const struct watchers *w,
+                int percent, uint64_t ms, struct err *e) {
+    uint64_t end = clock_now_ms() + ms;
+    for (;;) {
+        uint64_t now = clock_now_ms();
+        tell(s, o, w, percent, now < end ? end - now : 0);
+        int r = watchers_check(w, e);
+        if (r < 0)
+            return r;
+        if (atomic_load(&s->cancel.stop))
+            return err_set(e, -ESTOPPED, "stopped while %d %% were on %c; the traffic stays as it "
+                                         "is: go on with `tandem cutover`, or back with `tandem "
+                                         "switch-back`", percent, s->destination);
+        if (now >= end)
+            return 0;
+        clock_sleep_ms(MIN(end - now, (uint64_t)TICK_MS));
+    }
+}
+
+/* --- the steps --- */
+
+static int one_step(struct session *s, const struct switch_opts *o, const struct watchers *w,
+                    size_t i, struct err *e) {
+    struct move m = {o->steps[i], o->force};
+    const char *what = arena_printf(s->a, "%d %% to %c", m.percent, s->destination);
+    int r = session_step(s, "switch", what, move_all, &m, e);
+    bool last = i + 1 == o->n_steps;
+    return r < 0 ? r : hold(s, o, w, m.percent, last ? PROOF_MS : o->hold_ms, e);
+}
+
+static int abort_to_source(struct session *s, struct err *e) {
+    struct err why = *e, back = {0};
+    log_error("%s", err_msg(&why));
+    log_warn("taking the traffic back to %c", s->source);
+    int r = switch_back_traffic(s, &back);
+    if (r < 0)
+        return err_set(e, r, "%s; AND the traffic could not be taken back: %s; use `tandem "
+                             "switch-back` at once", err_msg(&why), err_msg(&back));
+    return err_set(e, -EPROTO, "%s; the traffic is back on %c", err_msg(&why), s->source);
+}
+
+static int prove(struct session *s, struct err *e) {
+    int percent = switch_observe(s, e);
+    if (percent < -1)
+        return percent;
+    if (percent != 100)
+        return err_set(e, -EPROTO, "the balancer shows %d %% on %c after the last step", percent,
+                       s->destination);
+    unsigned on_source = 0;
+    int n = s->cfg->n_probes ? switch_ask_live(s, 5, &on_source, e) : 0;
+    if (n < 0)
+        return n;
+    return on_source ? err_set(e, -EPROTO, "%u of %d answers on the live side still came from %c",
+                               on_source, n, s->source)
+                     : 0;
+}
+
+static int lead_prelive(struct session *s, void *ctx UNUSED, struct err *e) {
+    return prelive_all(s, s->source, e);
+}
+
+static int finish(struct session *s, struct err *e) {
+    int r = prove(s, e);
+    if (r < 0)
+        return abort_to_source(s, e);
+    for (size_t i = 0; i < s->n_tiers; i++) {
+        struct err de = {0};
+        int left = traffic_drain(s->tiers[i], s->source, DRAIN_MS, &de);
+        if (left > 0)
+            log_info("tier %s: %d sessions are still open on %c", traffic_name(s->tiers[i]), left,
+                     s->source);
+    }
+    return session_step(s, "switch", "pre-live to the idle cluster", lead_prelive, NULL, e);
+}
+
+int switch_cutover(struct session *s, const struct switch_opts *o, struct err *e) {
+    struct watchers w = {.a = arena_new()};
+    int at = switch_observe(s, e);
+    int r = at < -1 ? at : 0;
+    if (r >= 0 && !o->no_probe)
+        r = watchers_start(s, &w, e);
+    for (size_t i = 0; r >= 0 && i < o->n_steps; i++) {
+        if (o->steps[i] <= at)
+            continue; /* a resumed cutover goes on where the traffic stands */
+        r = one_step(s, o, &w, i, e);
+    }
+    watchers_stop(&w);
+    if (r == -ESTOPPED || r == -EGUARD)
+        return r;
+    if (r < 0)
+        return at == 0 || at == -1 || switch_observe(s, NULL) != at ? abort_to_source(s, e) : r;
+    return o->steps[o->n_steps - 1] == 100 ? finish(s, e) : 0;
+}
+
+int switch_back_traffic(struct session *s, struct err *e) {
+    struct move m = {0, true};
+    int r = session_step(s, "switch", arena_printf(s->a, "back to %c", s->source), move_all, &m, e);
+    int p = prelive_all(s, s->destination, r < 0 ? NULL : e);
+    return r < 0 ? r : p;
+}
+
+int switch_ask_live(struct session *s, unsigned times, unsigned *ret_source, struct err *e) {
+    unsigned answers = 0, source = 0;
+    AUTO_ARENA a = arena_new();
+    for (size_t i = 0; i < s->cfg->n_probes; i++) {
+        const struct config_probe *c = &s->cfg->probes[i];
+        struct probe_config pc = c->p;
+        int r = load_ca(a, c, &pc, e);
+        if (r < 0)
+            return r;
+        struct http_tls tls = {.ca_pem = pc.ca_pem, .insecure = pc.insecure};
+        struct http_req req = {.method = "GET", .url = pc.url, .connect_to = pc.connect_to,
+                               .tls = &tls, .timeout_ms = 5000, .lane = "ask"};
+        for (unsigned k = 0; k < times; k++) {
+            struct http_resp resp;
+            r = http_do(s->http, a, &req, &resp, NULL, e);
+            if (r < 0)
+                return err_ctx(e, r, "asking %s", pc.url);
+            const char *who = pc.identify_header ? http_header(&resp, pc.identify_header) : NULL;
+            answers++;
+            source += who && (*who | 0x20) == s->source;
+        }
+    }
+    *ret_source = source;
+    return (int)answers;
+}

@@ -1,0 +1,34 @@
+/* Moving the traffic, and back. Every tier moves together; a step is held and watched before the
+ * next one. */
+#pragma once
+
+#include "probe/probe.h"
+#include "run/session.h"
+
+struct switch_opts {
+    const int *steps;        /* percent of the destination, ascending; the last is the goal */
+    size_t n_steps;
+    uint64_t hold_ms;        /* between steps */
+    bool no_probe;           /* do not send requests of our own */
+    bool force;              /* even when the balancer shows no healthy server */
+    /* Told after each change and about once a second while holding. May be NULL. */
+    void (*watch)(void *ctx, struct session *s, int percent, uint64_t left_ms,
+                  const struct probe_stats *probe);
+    void *ctx;
+};
+
+/* Percent of the live side that goes to the destination on all tiers: 0-100, -1 when they differ
+ * or are unknown; negative below -1 on failure. */
+int switch_observe(struct session *s, struct err *e);
+
+/* The steps; each is a journalled action. When a configured probe breaks its limit, or a step fails, the
+ * traffic goes back to the source by itself and -EPROTO tells why. After 100 % is proven (read
+ * back, and the probe's answers come from the destination only) pre-live is led to the source, which is idle now. */
+int switch_cutover(struct session *s, const struct switch_opts *o, struct err *e);
+
+/* All traffic to the source, pre-live to the destination. Needs neither journal nor clusters. */
+int switch_back_traffic(struct session *s, struct err *e);
+
+/* Who answers on the live side: asks each configured probe URL a few times. *ret_source counts answers that
+ * named the source. Returns answers in all, or negative. */
+int switch_ask_live(struct session *s, unsigned times, unsigned *ret_source, struct err *e);
