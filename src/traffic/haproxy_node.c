@@ -1,0 +1,166 @@
+#include <errno.h>
+
+#include "base/str.h"
+#include "traffic/haproxy.h"
+
+static int command(struct arena *a, const struct haproxy_node_ref *ref, char **ret, struct err *e,
+                   const char *fmt, ...) PRINTF_LIKE(5, 6);
+
+static int command(struct arena *a, const struct haproxy_node_ref *ref, char **ret, struct err *e,
+                   const char *fmt, ...) {
+    va_list ap;
+    va_start(ap, fmt);
+    const char *line = arena_vprintf(a, fmt, ap);
+    va_end(ap);
+    return haproxy_command(a, ref->address, ref->timeout_ms, line, ret, e);
+}
+
+static int find_name(struct arena *a, const struct haproxy_node_ref *ref, const char **ret,
+                     struct err *e) {
+    char *answer;
+    int r = command(a, ref, &answer, e, "show map");
+    return r < 0 ? r : haproxy_find_map(a, answer, ref->map, ret, e);
+}
+
+static int show_map(struct arena *a, const struct haproxy_node_ref *ref, const char *name,
+                    char **ret, struct err *e) {
+    int r = command(a, ref, ret, e, "show map %s", name);
+    return r < 0 ? r : haproxy_answer_check(*ret, "0x", e);
+}
+
+int haproxy_node_map(struct arena *a, const struct haproxy_node_ref *ref, char **ret,
+                     struct err *e) {
+    const char *name;
+    int r = find_name(a, ref, &name, e);
+    return r < 0 ? r : show_map(a, ref, name, ret, e);
+}
+
+/* True when what failed is the conversation, not what it was about. */
+static bool is_transport(int r) {
+    return r == -EHOSTUNREACH || r == -EUNKNOWNOUTCOME;
+}
+
+void haproxy_note(struct traffic_node *n, const char *text) {
+    size_t used = strlen(n->problem);
+    snprintf(n->problem + used, sizeof n->problem - used, "%s%.200s", used ? "; " : "", text);
+}
+
+/* One key of the map as a share; says what is wrong with it. */
+static int share(struct traffic_node *n, const char *answer, const char *tier, const char *what) {
+    char key[HAPROXY_KEY_MAX], text[256];
+    struct haproxy_value v;
+    snprintf(key, sizeof key, "%s.%s", tier, what);
+    if (haproxy_find_value(answer, key, &v, NULL) < 0)
+        return -1;
+    text[0] = 0;
+    if (!v.found)
+        snprintf(text, sizeof text, "the map has no key %s", key);
+    else if (v.differ)
+        snprintf(text, sizeof text, "the map has %s %u times, with different values", key, v.found);
+    else if (v.percent < 0)
+        snprintf(text, sizeof text, "%s is \"%s\", no whole number from 0 to 100", key, v.text);
+    if (text[0])
+        haproxy_note(n, text);
+    return v.differ ? -1 : v.percent;
+}
+
+static int observe_map(struct arena *a, const struct haproxy_node_ref *ref, const char *tier,
+                       struct traffic_node *n, struct err *e) {
+    char *answer;
+    int r = haproxy_node_map(a, ref, &answer, e);
+    if (r < 0)
+        return r;
+    n->live_b = share(n, answer, tier, "pct_b");
+    n->prelive_b = share(n, answer, tier, "prelive_b");
+    return 0;
+}
+
+static int observe_backend(struct arena *a, const struct haproxy_node_ref *ref, const char *name,
+                           struct haproxy_backend *b, struct err *e) {
+    char *answer;
+    int r = command(a, ref, &answer, e, "show stat %s 6 -1", name);
+    if (r == 0)
+        r = haproxy_find_backend(answer, name, b, e);
+    return r < 0 && !is_transport(r) ? err_ctx(e, r, "back end %s", name) : r;
+}
+
+void haproxy_node_observe(const struct haproxy_node_ref *ref, const struct traffic_config *cfg,
+                          struct traffic_node *ret) {
+    AUTO_ARENA a = arena_new();
+    struct haproxy_backend b[2] = {0};
+    struct err e = {0};
+    *ret = (struct traffic_node){.name = ref->address, .live_b = -1, .prelive_b = -1};
+    int r = observe_map(a, ref, cfg->name, ret, &e);
+    if (r < 0)
+        haproxy_note(ret, e.msg);
+    const char *name[2] = {cfg->live_a, cfg->live_b};
+    for (size_t i = 0; i < 2 && !is_transport(r); i++) {
+        r = observe_backend(a, ref, name[i], &b[i], &e);
+        if (r < 0)
+            haproxy_note(ret, e.msg);
+    }
+    ret->reachable = !is_transport(r);
+    if (!ret->reachable)
+        ret->live_b = ret->prelive_b = -1;
+    ret->servers_a = b[0].servers;
+    ret->servers_b = b[1].servers;
+    ret->healthy_a = b[0].healthy;
+    ret->healthy_b = b[1].healthy;
+    ret->sessions_a = b[0].sessions;
+    ret->sessions_b = b[1].sessions;
+}
+
+/* A second "add map" of a key makes a second entry, so it is looked for first. */
+static int set_or_add(struct arena *a, const struct haproxy_node_ref *ref, const char *name,
+                      const char *key, int percent, struct err *e) {
+    struct haproxy_value v;
+    char *answer;
+    int r = show_map(a, ref, name, &answer, e);
+    if (r == 0)
+        r = haproxy_find_value(answer, key, &v, e);
+    if (r < 0)
+        return r;
+    r = command(a, ref, &answer, e, "%s map %s %s %d", v.found ? "set" : "add", name, key, percent);
+    return r < 0 ? r : haproxy_answer_check(answer, NULL, e);
+}
+
+static int read_back(struct arena *a, const struct haproxy_node_ref *ref, const char *name,
+                     const char *key, int percent, struct err *e) {
+    struct haproxy_value v;
+    char *answer;
+    int r = show_map(a, ref, name, &answer, e);
+    if (r == 0)
+        r = haproxy_find_value(answer, key, &v, e);
+    if (r < 0)
+        return r;
+    if (!v.found || v.differ || v.percent != percent)
+        return err_set(e, -EIO, "%s was set to %d, but HAProxy reads back %s", key, percent,
+                       !v.found ? "no such key" : v.text);
+    return 0;
+}
+
+/* Text tells little and a lost answer tells nothing: what counts is what is read back. */
+static int set_checked(struct arena *a, const struct haproxy_node_ref *ref, const char *key,
+                       int percent, struct err *e) {
+    const char *name;
+    struct err first = {0};
+    int r = find_name(a, ref, &name, e);
+    if (r < 0)
+        return r;
+    r = set_or_add(a, ref, name, key, percent, &first);
+    int back = r == -EHOSTUNREACH ? r : read_back(a, ref, name, key, percent, e);
+    if (back < 0 && r < 0 && e)
+        *e = first;
+    return back < 0 && r < 0 ? r : back;
+}
+
+int haproxy_node_set(const struct haproxy_node_ref *ref, const char *key, int percent,
+                     struct err *e) {
+    AUTO_ARENA a = arena_new();
+    int r = set_checked(a, ref, key, percent, e);
+    if (r == -EUNKNOWNOUTCOME && e)
+        e->code = -EHOSTUNREACH;
+    if (r < 0 && !is_transport(r))
+        return err_ctx(e, r, "%s", ref->address);
+    return is_transport(r) ? -EHOSTUNREACH : r;
+}
