@@ -201,8 +201,7 @@ static void kw_const(struct checker *c, yyjson_val *s, yyjson_val *k, yyjson_mut
 static void kw_pattern(struct checker *c, yyjson_val *s, yyjson_val *k, yyjson_mut_val *v) {
     regex_t re;
     MUST(regcomp(&re, yyjson_get_str(k), REG_EXTENDED | REG_NOSUB) == 0);
-    bool ok = strlen(yyjson_mut_get_str(v)) == yyjson_mut_get_len(v) &&
-              regexec(&re, yyjson_mut_get_str(v), 0, NULL, 0) == 0;
+    bool ok = regexec(&re, yyjson_mut_get_str(v), 0, NULL, 0) == 0;
     regfree(&re);
     if (ok)
         return;
@@ -268,6 +267,13 @@ static void unknown_key(struct checker *c, yyjson_val *props, yyjson_mut_val *ke
     complain(c, key, "unknown key \"%.80s\"%s", name, nearest(name, names, n, &hint));
 }
 
+/* Whether a member that is there without a value is to be looked at: only where null is a value. */
+static bool takes_null(struct checker *c, yyjson_val *s, yyjson_mut_val *null) {
+    yyjson_val *ref = yyjson_obj_get(s, "$ref");
+    return type_fits(s, null) &&
+           (!ref || takes_null(c, resolve(c->root, yyjson_get_str(ref)), null));
+}
+
 /* Both keywords in one walk, so that complaints come in the order of the file. */
 static void check_members(struct checker *c, yyjson_val *s, yyjson_mut_val *v) {
     yyjson_val *props = yyjson_obj_get(s, "properties");
@@ -279,7 +285,7 @@ static void check_members(struct checker *c, yyjson_val *s, yyjson_mut_val *v) {
         sub = sub ? sub : more;
         if (yyjson_is_false(sub)) {
             unknown_key(c, props, key);
-        } else if (yyjson_is_obj(sub) && (!yyjson_mut_is_null(x) || type_fits(sub, x))) {
+        } else if (yyjson_is_obj(sub) && (!is_null(x) || takes_null(c, sub, x))) {
             path_key(c, yyjson_mut_get_str(key));
             check(c, sub, x);
             path_cut(c, len);
@@ -332,6 +338,9 @@ static void check(struct checker *c, yyjson_val *s, yyjson_mut_val *v) {
         check_type(c, s, v);
         return; /* the other keywords would only say so again */
     }
+    /* C code behind us would see only the first half of such a string. */
+    if (is_string(v) && strlen(yyjson_mut_get_str(v)) != yyjson_mut_get_len(v))
+        complain(c, v, "must not contain a NUL character");
     c->depth++;
     for (size_t i = 0; i < COUNT_OF(keywords); i++) {
         yyjson_val *k = keywords[i].check ? yyjson_obj_get(s, keywords[i].name) : NULL;

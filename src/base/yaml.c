@@ -87,10 +87,18 @@ static int fail(struct builder *b, struct yaml_mark m, const char *fmt, ...) {
     return err_set(b->e, -EBADMSG, "%s:%u:%u: %s", b->d->file, m.line, m.column, what);
 }
 
-static struct yaml_mark event_mark(struct fy_event *ev) {
-    const struct fy_mark *m = fy_event_start_mark(ev);
-    if (!m)
+/* A value that is not written has no place of its own: then it is its key's, or its list's. */
+static struct yaml_mark waiting_mark(const struct builder *b) {
+    if (!b->depth)
         return (struct yaml_mark){1, 1};
+    const struct frame *f = &b->stack[b->depth - 1];
+    return yaml_where(b->d, f->key ? f->key : f->val);
+}
+
+static struct yaml_mark event_mark(const struct builder *b, struct fy_event *ev) {
+    const struct fy_mark *m = fy_event_start_mark(ev);
+    if (!m || (!m->line && !m->column)) /* nothing, or the very start, which it is too */
+        return waiting_mark(b);
     struct yaml_mark mark = {(unsigned)m->line + 1, (unsigned)m->column + 1};
     enum fy_scalar_style style =
         ev->type == FYET_SCALAR ? fy_token_scalar_style(ev->scalar.value) : FYSS_PLAIN;
@@ -242,7 +250,7 @@ static int copy(struct builder *b, yyjson_mut_val *v, size_t depth, struct yaml_
 }
 
 static int on_alias(struct builder *b, struct fy_event *ev) {
-    struct yaml_mark m = event_mark(ev);
+    struct yaml_mark m = event_mark(b, ev);
     const char *name = token_text(b, fy_event_get_token(ev));
     const struct anchor *an = name ? map_get(b->anchors, name) : NULL;
     if (!an)
@@ -276,7 +284,7 @@ static int tag_kind(struct builder *b, struct fy_event *ev, const char *s, size_
                 (str_eq(word, "bool") && (k == YAML_TRUE || k == YAML_FALSE)) ||
                 ((str_eq(word, "int") || str_eq(word, "float")) && k == YAML_NUMBER);
     if (!fits)
-        return fail(b, event_mark(ev), "the tag %.80s does not fit this value", tag);
+        return fail(b, event_mark(b, ev), "the tag %.80s does not fit this value", tag);
     *ret = k;
     return 0;
 }
@@ -299,7 +307,7 @@ static int string_value(struct builder *b, struct yaml_mark m, const char *s, si
 
 static int scalar_key(struct builder *b, struct fy_event *ev, const char *s, size_t n,
                       enum yaml_kind kind) {
-    struct yaml_mark m = event_mark(ev);
+    struct yaml_mark m = event_mark(b, ev);
     struct frame *f = &b->stack[b->depth - 1];
     bool plain = fy_token_scalar_style(fy_event_get_token(ev)) == FYSS_PLAIN;
     if (plain && n == 2 && memcmp(s, "<<", 2) == 0) {
@@ -317,7 +325,7 @@ static int scalar_key(struct builder *b, struct fy_event *ev, const char *s, siz
 }
 
 static int on_scalar(struct builder *b, struct fy_event *ev) {
-    struct yaml_mark m = event_mark(ev);
+    struct yaml_mark m = event_mark(b, ev);
     size_t n = 0;
     const char *s = fy_token_get_text(fy_event_get_token(ev), &n);
     s = s ? s : "";
@@ -344,7 +352,7 @@ static int on_scalar(struct builder *b, struct fy_event *ev) {
 }
 
 static int on_open(struct builder *b, struct fy_event *ev, bool mapping) {
-    struct yaml_mark m = event_mark(ev);
+    struct yaml_mark m = event_mark(b, ev);
     if (wants_key(b))
         return fail(b, m, "a key must be a string, not a %s", mapping ? "mapping" : "list");
     if (b->depth == MAX_DEPTH)
@@ -403,7 +411,7 @@ static int on_close(struct builder *b) {
 
 static int on_document(struct builder *b, struct fy_event *ev) {
     if (b->documents++)
-        return fail(b, event_mark(ev), "a second document; only one is expected in this file");
+        return fail(b, event_mark(b, ev), "a second document; only one is expected in this file");
     return 0;
 }
 

@@ -105,6 +105,8 @@ static const struct {
     {"<<: 1", "f.yaml:1:5: ", "<< takes"},
     {"<<: [1]", "f.yaml:1:6: ", "<< takes"},
     {"a: !!int x", "f.yaml:1:10: ", "does not fit"},
+    {"a: !!int", "f.yaml:1:1: ", "does not fit"},
+    {"b:\n  a: {x: !!int }", "f.yaml:2:7: ", "does not fit"},
     {"a: !vault x", "f.yaml:1:11: ", "does not fit"},
     {"a: [1, 2", "f.yaml:", ""},
     {"a: \"x", "f.yaml:", ""},
