@@ -75,3 +75,7 @@ int config_load(const char *path, struct config **ret, struct err *e);
 int config_default(const char *context_a, const char *context_b, struct config **ret,
                    struct err *e);
 void config_free(struct config *c);
+
+/* The schema (share/tandem.schema.json) as it was compiled in: its text, and parsed. */
+extern const char config_schema_text[];
+yyjson_val *config_schema(struct arena *a);
