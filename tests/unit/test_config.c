@@ -541,6 +541,69 @@ static void test_schema_itself(void **state) {
     }
 }
 
+/* docs/CONFIG.md, or skips: the folder of the sources is known to `meson test` only. */
+static char *read_page(struct arena *a) {
+    const char *root = getenv("SOURCE_ROOT");
+    char *text;
+    struct err e;
+    if (!root) {
+        print_message("SKIP: SOURCE_ROOT is not set\n");
+        skip();
+    }
+    if (file_read(a, arena_printf(a, "%s/docs/CONFIG.md", root), 1 << 20, &text, NULL, &e) < 0)
+        fail_msg("%s", e.msg);
+    return text;
+}
+
+static void test_example_of_the_page(void **state) {
+    (void)state;
+    AUTO_ARENA a = arena_new();
+    char *begin = strstr(read_page(a), "```yaml\n");
+    assert_non_null(begin);
+    begin += strlen("```yaml\n");
+    char *end = strstr(begin, "\n```\n");
+    assert_non_null(end);
+    struct config *c = load_ok(arena_strndup(a, begin, (size_t)(end - begin) + 1));
+    assert_string_equal(c->name, "prod");
+    assert_int_equal(c->n_rules, 3);
+    assert_int_equal(c->n_tiers, 1);
+    assert_int_equal(c->n_probes, 1);
+    assert_int_equal(c->n_smokes, 2);
+    assert_int_equal(c->n_steps, 5);
+    config_free(c);
+}
+
+static const char *page;
+
+/* In the reference as `key` or `path.key`, and written out in the example. */
+static void is_on_the_page(const char *key, yyjson_val *s) {
+    (void)s;
+    const char *reference = strstr(page, "## Reference");
+    const char *example = strstr(page, "```yaml");
+    char quoted[64], dotted[64], used[64];
+    snprintf(quoted, sizeof quoted, "`%s", key);
+    snprintf(dotted, sizeof dotted, ".%s`", key);
+    snprintf(used, sizeof used, "%s:", key);
+    if (!reference || !(strstr(reference, quoted) || strstr(reference, dotted)))
+        fail_msg("key %s is not in the reference of docs/CONFIG.md", key);
+    const char *at = example ? strstr(example, used) : NULL;
+    if (!at || at > reference)
+        fail_msg("key %s is not in the example of docs/CONFIG.md", key);
+}
+
+static void test_page_has_every_key(void **state) {
+    (void)state;
+    AUTO_ARENA a = arena_new();
+    page = read_page(a);
+    yyjson_val *s = config_schema(a);
+    each_key(s, is_on_the_page);
+    size_t i, max;
+    yyjson_val *k, *v;
+    yyjson_obj_foreach (yyjson_obj_get(s, "$defs"), i, max, k, v) {
+        each_key(v, is_on_the_page);
+    }
+}
+
 static void test_lint(void **state) {
     (void)state;
     static const struct {
@@ -566,14 +629,23 @@ static void test_lint(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_defaults),       cmocka_unit_test(test_empty_sections),
-        cmocka_unit_test(test_without_file),   cmocka_unit_test(test_clusters),
-        cmocka_unit_test(test_rules),          cmocka_unit_test(test_traffic),
-        cmocka_unit_test(test_probes),         cmocka_unit_test(test_smoke),
-        cmocka_unit_test(test_wrong),          cmocka_unit_test(test_wrong_heads),
-        cmocka_unit_test(test_later_keys),     cmocka_unit_test(test_same_context_of_two_files),
-        cmocka_unit_test(test_all_complaints), cmocka_unit_test(test_schema_itself),
+        cmocka_unit_test(test_defaults),
+        cmocka_unit_test(test_empty_sections),
+        cmocka_unit_test(test_without_file),
+        cmocka_unit_test(test_clusters),
+        cmocka_unit_test(test_rules),
+        cmocka_unit_test(test_traffic),
+        cmocka_unit_test(test_probes),
+        cmocka_unit_test(test_smoke),
+        cmocka_unit_test(test_wrong),
+        cmocka_unit_test(test_wrong_heads),
+        cmocka_unit_test(test_later_keys),
+        cmocka_unit_test(test_same_context_of_two_files),
+        cmocka_unit_test(test_all_complaints),
+        cmocka_unit_test(test_schema_itself),
         cmocka_unit_test(test_lint),
+        cmocka_unit_test(test_example_of_the_page),
+        cmocka_unit_test(test_page_has_every_key),
     };
     return cmocka_run_group_tests(tests, setup, teardown);
 }
