@@ -259,7 +259,7 @@ static int on_alias(struct builder *b, struct fy_event *ev) {
         return fail(b, m, "the alias *%.80s would contain itself", name);
     if (wants_key(b))
         return fail(b, m, "an alias cannot be a key");
-    yyjson_mut_val *c;
+    yyjson_mut_val *c = NULL;
     int r = copy(b, an->val, b->depth, m, &c);
     return r < 0 ? r : attach(b, c, yaml_where(b->d, an->val));
 }
@@ -331,7 +331,7 @@ static int on_scalar(struct builder *b, struct fy_event *ev) {
     s = s ? s : "";
     if (yaml_utf8_prefix(s, n) != n)
         return fail(b, m, "this text is not UTF-8");
-    enum yaml_kind kind;
+    enum yaml_kind kind = YAML_STRING;
     int r = tag_kind(b, ev, s, n, &kind);
     if (r < 0)
         return r;

@@ -139,7 +139,7 @@ int yaml_expand(struct sb *out, const char *s, size_t n, struct err *e) {
             sb_str(out, "${");
             i += 3;
         } else if (n - i >= 2 && s[i] == '$' && s[i + 1] == '{') {
-            size_t used;
+            size_t used = 0;
             int r = expand_one(out, s + i + 2, n - i - 2, &used, e);
             if (r < 0)
                 return r;

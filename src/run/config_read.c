@@ -52,7 +52,7 @@ static int read_ms(struct config_reader *rd, yyjson_mut_val *v, uint64_t most, u
 }
 
 static int read_ms32(struct config_reader *rd, yyjson_mut_val *v, void *into) {
-    uint64_t ms;
+    uint64_t ms = 0;
     int r = read_ms(rd, v, UINT32_MAX, &ms);
     if (r == 0)
         *(uint32_t *)into = (uint32_t)ms;
