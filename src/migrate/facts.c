@@ -171,6 +171,16 @@ static bool hold_asked(yyjson_val *b) {
     return v && !str_eq(v, "false");
 }
 
+/* An account that carries nothing but its name. */
+static bool bare_account(yyjson_val *b) {
+    static const char *const members[] = {"imagePullSecrets", "secrets"};
+    static const char *const notes[] = {"labels", "annotations"};
+    for (size_t i = 0; i < 2; i++)
+        if (json_get(b, members[i]) || json_get(b, "metadata", notes[i]))
+            return false;
+    return json_get(b, "automountServiceAccountToken") == NULL;
+}
+
 static bool snapshot_bound(yyjson_val *b) {
     return json_get(b, "spec", "source", "volumeHandle") != NULL;
 }
@@ -204,6 +214,7 @@ static const struct {
     {FACT_SUSPENDED, "batch", NULL, suspended},
     {FACT_PV_DYNAMIC, "", "PersistentVolume", pv_dynamic},
     {FACT_KUBERNETES_SIGNER, "certificates.k8s.io", "ClusterTrustBundle", kubernetes_signer},
+    {FACT_BARE_ACCOUNT, "", "ServiceAccount", bare_account},
     {FACT_OLM_COPY, "operators.coreos.com", "ClusterServiceVersion", olm_copy},
     {FACT_SNAPSHOT_BOUND, "snapshot.storage.k8s.io", "VolumeSnapshotContent", snapshot_bound},
 };

@@ -45,6 +45,7 @@ enum fact {
     FACT_HELD = 1 << 19,           /* carries our annotation: held by an earlier step */
     FACT_HOLD_ASKED = 1 << 20,     /* annotation tandem.dev/hold */
     FACT_SNAPSHOT_BOUND = 1 << 21,
+    FACT_BARE_ACCOUNT = 1 << 22,   /* ServiceAccount that holds nothing but its name */
 };
 
 struct owner {

@@ -29,8 +29,8 @@ static bool root_ca(const struct object *o, const struct world *w UNUSED) {
     return str_eq(o->name, "kube-root-ca.crt") || str_eq(o->name, "openshift-service-ca.crt");
 }
 
-static bool untouched_default_account(const struct object *o, const struct world *w UNUSED) {
-    return str_eq(o->name, "default") && (o->facts & FACT_SYSTEM_MADE);
+static bool default_account(const struct object *o, const struct world *w UNUSED) {
+    return str_eq(o->name, "default");
 }
 
 static bool listed_token(const struct object *o, const struct world *w) {
@@ -141,7 +141,7 @@ static const struct rule table[] = {
      "the way to the cluster's own API server"},
     {"root-ca", "", "ConfigMap", 0, root_ca,
      "the cluster's own CA, put into each namespace by a controller"},
-    {"default-account", "", "ServiceAccount", 0, untouched_default_account,
+    {"default-account", "", "ServiceAccount", FACT_BARE_ACCOUNT, default_account,
      "made by a controller in each namespace; nobody changed it"},
     {"bootstrap-token", "", "Secret", FACT_BOOTSTRAP_TOKEN, NULL, "lets machines join one cluster"},
     {"token-auto", "", "Secret", FACT_TOKEN_SHAPE, listed_token,

@@ -116,16 +116,10 @@ static void drop_empty_maps(yyjson_mut_val *root) {
 /* The typed members first, as a person would write them. */
 static yyjson_mut_val *with_type(yyjson_mut_doc *d, const struct kind *kind, yyjson_val *body) {
     const struct kube_resource *r = kind->src;
-    yyjson_mut_val *root = yyjson_mut_obj(d), *v;
-    const char *api = *r->group ? NULL : r->version;
-    if (api) {
-        v = yyjson_mut_strcpy(d, api);
-    } else {
-        char buf[SEGMENT_MAX];
-        snprintf(buf, sizeof buf, "%s/%s", r->group, r->version);
-        v = yyjson_mut_strcpy(d, buf);
-    }
-    yyjson_mut_obj_add_val(d, root, "apiVersion", v);
+    yyjson_mut_val *root = yyjson_mut_obj(d);
+    char api[SEGMENT_MAX];
+    snprintf(api, sizeof api, "%s%s%s", r->group, *r->group ? "/" : "", r->version);
+    yyjson_mut_obj_add_val(d, root, "apiVersion", yyjson_mut_strcpy(d, api));
     yyjson_mut_obj_add_val(d, root, "kind", yyjson_mut_strcpy(d, r->kind));
     size_t i, max;
     yyjson_val *key, *val;

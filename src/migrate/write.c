@@ -125,6 +125,9 @@ static int settle_existing(struct world *w, struct item *it, struct arena *a, st
     return keep_identity(it, live, e);
 }
 
+static int update_once(struct world *w, struct item *it, struct arena *a, struct http_cancel *c,
+                       struct err *e);
+
 static int create_once(struct world *w, struct item *it, struct arena *a, struct http_cancel *c,
                        struct err *e) {
     struct kube_req req = {.method = "POST",
@@ -140,8 +143,17 @@ static int create_once(struct world *w, struct item *it, struct arena *a, struct
     int r = kube_do(world_opts(w)->dst, a, &req, &resp, e);
     if (r >= 0)
         return keep_answer(it, a, &resp, e);
+    /* A controller was faster (the default ServiceAccount of a namespace made just now). */
+    if (r == -EEXIST && it->o->kind->merge)
+        return update_once(w, it, a, c, e);
     if (r == -EEXIST)
         return settle_existing(w, it, a, e);
+    /* A Service with a chosen port that is there already is refused for the port, not the name. */
+    if (r == -EINVAL && strstr(err_msg(e), "provided port is already allocated")) {
+        struct err look = {0};
+        if (settle_existing(w, it, a, &look) >= 0)
+            return 0;
+    }
     if (r == -EUNKNOWNOUTCOME) {
         struct err look = {0};
         int found = settle_existing(w, it, a, &look);
@@ -201,7 +213,7 @@ static int update_once(struct world *w, struct item *it, struct arena *a, struct
     if (r < 0)
         return r;
     struct kube_req req = {.method = "PATCH",
-                           .path = it->path,
+                           .path = object_path(a, it->o, false),
                            .query = WRITE_QUERY,
                            .content_type = "application/merge-patch+json",
                            .accept = META_ONLY,

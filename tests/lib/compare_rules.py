@@ -56,7 +56,7 @@ EXCLUDED = [
     Excluded("tandem-system", ("*",), lambda o, w: "tandem-system" in (
         meta(o, "namespace"), meta(o, "name") if o["kind"] == "Namespace" else ""), "tandem's own notes"),
     Excluded("test-bed", ("ClusterRole.rbac.authorization.k8s.io", "ClusterRoleBinding.rbac.authorization.k8s.io"),
-             lambda o, w: meta(o, "name").startswith("bed-") and managers(o) == {"bed"},
+             lambda o, w: meta(o, "name").startswith("system:bed:") and managers(o) == {"bed"},
              "roles of the test bed's own users"),
     Excluded("deleted", ("*",), lambda o, w: bool(meta(o, "deletionTimestamp")) and w.is_a,
              "is being deleted in A"),

@@ -334,8 +334,8 @@ CASES = [
     ("in default", one_sided("v1", "ConfigMap", ns="default"), "!absent "),
     ("tandem-system", one_sided("v1", "Secret", ns="tandem-system"), "-tandem-system"),
     ("tandem-system itself", one_sided("v1", "Namespace", "tandem-system", ns=""), "-tandem-system"),
-    ("roles of the bed", one_sided(RBAC, "ClusterRole", "bed-reader", ns="", **fields({}, "bed")), "-test-bed"),
-    ("a role named like them", one_sided(RBAC, "ClusterRole", "bed-reader", ns="", **fields({})), "!absent "),
+    ("roles of the bed", one_sided(RBAC, "ClusterRole", "system:bed:reader", ns="", **fields({}, "bed")), "-test-bed"),
+    ("a role named like them", one_sided(RBAC, "ClusterRole", "system:bed:reader", ns="", **fields({})), "!absent "),
     ("leaves A", lambda p: p.config(only="a", metadata={"deletionTimestamp": "2026"}), "-deleted"),
     ("leaves B", lambda p: p.config(b={"metadata": {"deletionTimestamp": "2026"}}), "!field+being-deleted deletionTimestamp"),
     ("pod of a ReplicaSet", lambda p: (p.workload("ReplicaSet"), p.add(

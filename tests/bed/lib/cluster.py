@@ -270,7 +270,7 @@ class Cluster:
         self.grant(api, "writer", None, role="cluster-admin")
 
     def grant(self, api, user, rules, role=None):
-        name = f"bed-{user}"
+        name = f"system:bed:{user}"  # named as what a cluster has by itself
         kind = {"apiVersion": "rbac.authorization.k8s.io/v1"}
         if rules:
             api.apply(RBAC + "/clusterroles", name, {

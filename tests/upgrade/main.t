@@ -1,0 +1,103 @@
+#!/usr/bin/env bash
+# The main job, end to end on two real control planes: A to B with everything that may go between,
+# and then the next upgrade B to A with the same file.
+. "$(dirname "$0")/lib.sh"
+bed_ready a b lb
+ok 'the sample platform loads into A' "$root/demo/load" --context paas-a
+config
+
+# --- looking changes nothing ---
+reads_only() { # lines of the audit log since mark $1 that are writes by the test's credential
+    tail -n +"$(($1 + 1))" "$BED_A_AUDIT" | jq -r 'select(.user.username == "bed:reader")
+        | select(.verb | test("^(get|list|watch)$") | not)
+        | select(.objectRef.resource | test("selfsubject") | not)
+        | "\(.verb) \(.requestURI)"'
+}
+mark=$(wc -l <"$BED_A_AUDIT")
+cd "$work" || exit 1
+exits 'doctor on two contexts, no file, read-only' 2 \
+    "$TANDEM" doctor --context-a paas-a-reader --context-b paas-b --read-only
+exits 'plan on two contexts, no file, read-only' 0 \
+    "$TANDEM" plan --context-a paas-a-reader --context-b paas-b --read-only
+like 'plan counts its requests' "$(cat "$work/err")" 'A: [0-9]+ reads, 0 writes\. B: [0-9]+ reads, 0 writes\.'
+sleep 1
+is "A's audit log shows reads only" "$(reads_only "$mark")" ''
+not_ok 'no journal was made by looking' test -e "$work/tandem.db"
+exits 'migrate is refused under --read-only' 4 "$TANDEM" migrate -f tandem.yaml --read-only --yes
+exits 'migrate is refused without --yes and a terminal' 4 "$TANDEM" migrate -f tandem.yaml
+
+# --- recreate ---
+exits 'plan --detailed-exitcode says that there is work' 2 "$TANDEM" plan -f tandem.yaml --detailed-exitcode
+exits 'plan is frozen' 0 "$TANDEM" plan -f tandem.yaml --out plan.json
+not_ok 'no Secret value is in the plan' grep -q -e "$(ka get secret -n shop -o json |
+    jq -r '[.items[].data // {} | .[] | select(length > 12)][0]')" plan.json
+sed 's/"create"/"crEate"/' plan.json >bent.json
+exits 'a plan that was changed by hand is refused' 1 "$TANDEM" migrate bent.json -f tandem.yaml --yes
+exits 'migrate carries the plan out' 0 "$TANDEM" migrate plan.json -f tandem.yaml --yes
+exits 'verify finds no difference' 0 "$TANDEM" verify -f tandem.yaml
+exits 'a second plan says that nothing is left' 0 "$TANDEM" plan -f tandem.yaml --detailed-exitcode
+exits 'the independent comparison finds no difference' 0 \
+    python3 "$root/tests/lib/compare.py" --wait 40
+
+versions() { kb get "$(kb api-resources --verbs=list -o name | grep -v -e '^events' -e leases |
+    grep -v -e componentstatuses -e '^nodes' -e csinodes | paste -sd,)" -A -o json 2>/dev/null |
+    jq -r '.items[] | select(.kind != "HorizontalPodAutoscaler") | "\(.kind) \(.metadata.namespace) \(.metadata.name) \(.metadata.uid)"' | sort; }
+before=$(versions)
+exits 'migrate again' 0 "$TANDEM" migrate -f tandem.yaml --yes
+like 'changes nothing' "$(cat "$work/out" "$work/err")" '0 written|B: [0-9]+ reads, 0 writes'
+is 'no object of B was made or replaced by it' "$(versions | grep -v -e '^Pod ' -e '^Job ')" \
+    "$(printf '%s\n' "$before" | grep -v -e '^Pod ' -e '^Job ')"
+
+# --- what kubectl sees in B ---
+is 'every Deployment is ready' "$(kb get deploy -A -o json | jq -r '.items[]
+    | select((.status.readyReplicas // 0) < .spec.replicas and (.spec.paused | not))
+    | .metadata.name')" ''
+is "the owner's suspended CronJob is suspended, not held" "$(kb get cronjob -A -o json | jq -r '.items[]
+    | select(.metadata.name == "old-report") | "\(.spec.suspend) \(.metadata.annotations["tandem.dev/held"])"')" \
+    'true null'
+is 'the others are held' "$(kb get cronjob -A -o json | jq -r '[.items[] | select(.spec.suspend | not)] | length')" 0
+is "the user's nodePort is kept" "$(kb get svc -n platform ingress -o json | jq '[.spec.ports[].nodePort] | index(30080) != null')" true
+is 'the headless Services are headless' "$(ka get svc -A -o json | jq -r '.items[] | select(.spec.clusterIP == "None") | .metadata.name' | sort)" \
+    "$(kb get svc -A -o json | jq -r '.items[] | select(.spec.clusterIP == "None") | .metadata.name' | sort)"
+uids=$(versions | awk '{print $4}')
+stale=$(kb get configmap,secret,deploy,sts,rs,job,pod,pvc,endpointslice -A -o json |
+    jq -r '.items[].metadata.ownerReferences[]?.uid' | sort -u | grep -v -x -F "$uids")
+is 'no owner reference to a uid that B does not have' "$stale" ''
+
+# --- switch, back, switch ---
+is 'live is answered by A' "$(who "$BED_LIVE_URL")" a
+exits 'retire is refused before anything has moved' 4 "$TANDEM" retire -f tandem.yaml --yes
+exits 'smoke passes on pre-live' 0 "$TANDEM" smoke -f tandem.yaml
+exits 'activate' 0 "$TANDEM" activate -f tandem.yaml --yes
+is 'the CronJobs act in B' "$(kb get cronjob -n shop cart-sweeper -o jsonpath='{.spec.suspend}')" false
+is 'and are held in A' "$(ka get cronjob -n shop cart-sweeper -o jsonpath='{.spec.suspend}')" true
+exits 'cutover' 0 "$TANDEM" cutover -f tandem.yaml --to b --yes
+is 'live is answered by B' "$(who "$BED_LIVE_URL")" b
+is 'pre-live leads to A, which is idle' "$(who "$BED_PRELIVE_URL")" a
+is 'the map file says the same' "$(awk '$1 == "frontend.pct_b" {print $2}' "$BED_HAPROXY_MAP")" 100
+exits 'verify counts held objects as the same, also now' 0 "$TANDEM" verify -f tandem.yaml
+exits 'switch-back' 0 "$TANDEM" switch-back -f tandem.yaml --yes
+is 'live is answered by A again' "$(who "$BED_LIVE_URL")" a
+is 'pre-live leads to B again' "$(who "$BED_PRELIVE_URL")" b
+is 'the CronJobs act in A again' "$(ka get cronjob -n shop cart-sweeper -o json |
+    jq -r '"\(.spec.suspend) \(.metadata.annotations["tandem.dev/held"])"')" 'false null'
+is 'and are held in B' "$(kb get cronjob -n shop cart-sweeper -o jsonpath='{.spec.suspend}')" true
+exits 'activate again' 0 "$TANDEM" activate -f tandem.yaml --yes
+exits 'cutover again' 0 "$TANDEM" cutover -f tandem.yaml --yes
+exits 'retire' 0 "$TANDEM" retire -f tandem.yaml --yes
+like 'retire says what is to be destroyed' "$(cat "$work/out")" 'context paas-a'
+exits 'the audit trail is whole' 0 "$TANDEM" history -f tandem.yaml --verify
+exits 'nothing is left to retire' 4 "$TANDEM" retire -f tandem.yaml --yes
+
+# --- the next upgrade, B to A, with the same file ---
+bed reset a >/dev/null 2>&1
+exits 'B to A: migrate' 0 "$TANDEM" migrate -f tandem.yaml --yes
+exits 'B to A: verify' 0 "$TANDEM" verify -f tandem.yaml
+exits 'B to A: the independent comparison finds no difference' 0 \
+    python3 "$root/tests/lib/compare.py" --context-a paas-b --context-b paas-a --wait 40
+exits 'B to A: smoke' 0 "$TANDEM" smoke -f tandem.yaml
+exits 'B to A: activate' 0 "$TANDEM" activate -f tandem.yaml --yes
+exits 'B to A: cutover' 0 "$TANDEM" cutover -f tandem.yaml --to a --yes
+is 'B to A: live is answered by A' "$(who "$BED_LIVE_URL")" a
+exits 'B to A: retire' 0 "$TANDEM" retire -f tandem.yaml --yes
+done_testing
