@@ -12,24 +12,28 @@
 
 struct journal;
 
-/* Opens or makes the file (and its folder). Takes the environment's file lock (PATH.lock, with pid and
- * start time in it) unless read_only; -EBUSY says who holds it since when. A read-only open never writes and works while another
- * process holds it. */
+/* Opens or makes the file (and its folder). Takes the environment's file lock (PATH.lock, with pid
+ * and start time in it) unless read_only; -EBUSY says who holds it since when. A read-only open
+ * never writes and works while another process holds it. */
 int journal_open(const char *path, bool read_only, struct journal **ret, struct err *e);
 void journal_close(struct journal *j); /* NULL is fine */
 /* 32 random bytes made once per journal: the salt of every digest. */
 const uint8_t *journal_salt(const struct journal *j);
 
+/* A write on a journal that was opened read-only is -EGUARD. Wherever a run is named for writing,
+ * NULL or "" records outside of any run; a run that does not exist is -ENOENT. */
+
 /* --- environment: small facts by key (cluster pins, who is live as we left it) --- */
+/* value NULL: not set any more. */
 int journal_set(struct journal *j, const char *key, const char *value, struct err *e);
 /* *ret NULL when not set. */
 int journal_get(struct journal *j, struct arena *a, const char *key, char **ret, struct err *e);
 
 /* --- runs --- */
 struct journal_run {
-    char id[24];               /* "r-20261123-ab12" */
-    char source, destination;  /* 'a' / 'b' */
-    char state[16];            /* open, retired, aborted */
+    char id[24];                  /* "r-20261123-ab12" */
+    char source, destination;     /* 'a' / 'b' */
+    char state[16];               /* open, retired, aborted */
     int64_t started_ms, ended_ms; /* wall; 0: not ended */
 };
 int journal_run_begin(struct journal *j, char source, char destination, struct journal_run *ret,
@@ -41,56 +45,69 @@ int journal_run_end(struct journal *j, const char *run, const char *state, struc
 int journal_runs(struct journal *j, struct arena *a, struct journal_run **ret, size_t *n,
                  struct err *e);
 
-/* --- steps: one recorded action each (a stage, a weight change, an activation of one CronJob) --- */
+/* --- steps: one recorded action each (a stage, a weight change, an activation of one CronJob) ---
+ */
 /* Intent. *ret_id identifies it. detail is JSON text or NULL. */
 int journal_step_begin(struct journal *j, const char *run, const char *stage, const char *what,
                        const char *detail, int64_t *ret_id, struct err *e);
-/* state: done, failed, skipped. note: what came of it, or NULL. */
+/* Once per step (-ENOENT when it is not open). state: done, failed, skipped. note: what came of it,
+ * or NULL. */
 int journal_step_end(struct journal *j, int64_t id, const char *state, const char *note,
                      struct err *e);
 struct journal_step {
     int64_t id;
-    const char *stage, *what, *detail, *state, *note;
+    const char *stage, *what, *detail, *state, *note; /* state "open" until ended */
     int64_t begun_ms, ended_ms;
 };
 int journal_steps(struct journal *j, struct arena *a, const char *run, struct journal_step **ret,
                   size_t *n, struct err *e);
 
-/* --- effects: one per object written, what `migrate` resumes from and `unmigrate` takes back --- */
+/* --- effects: one per object written, what `migrate` resumes from and `unmigrate` takes back ---
+ */
 enum journal_effect_state { EFFECT_INTENT, EFFECT_DONE, EFFECT_FAILED, EFFECT_UNKNOWN };
 struct journal_effect {
-    int64_t id;               /* 0 until written */
-    const char *cluster;      /* "a" or "b" */
-    const char *ref;          /* "apps/Deployment/shop/cart" = GROUP/KIND/NS/NAME, NS empty if cluster-scoped */
-    const char *verb;         /* create, update, patch, delete, hold, unhold */
-    const char *digest;       /* salted digest of the body sent (hex), or NULL */
-    const char *leaves;       /* JSON: JSON pointer -> salted digest of the leaf value, or NULL */
-    const char *previous;     /* JSON of previous values of what was changed (never Secret values), or NULL */
+    int64_t id;          /* 0 until written */
+    const char *cluster; /* "a" or "b" */
+    const char
+        *ref; /* "apps/Deployment/shop/cart" = GROUP/KIND/NS/NAME, NS empty if cluster-scoped */
+    const char *verb;   /* create, update, patch, delete, hold, unhold */
+    const char *digest; /* salted digest of the body sent (hex), or NULL */
+    const char *leaves; /* JSON: JSON pointer -> salted digest of the leaf value, or NULL */
+    const char
+        *previous; /* JSON of previous values of what was changed (never Secret values), or NULL */
     const char *uid, *resource_version; /* in that cluster, once known */
-    const char *error;        /* when failed */
+    const char *error;                  /* when failed */
     enum journal_effect_state state;
 };
-/* Writes n intents in one transaction and fills their ids. */
+/* Writes n intents in one transaction and fills their ids: all or none. `previous` of a Secret that
+ * carries values of it is refused with -EGUARD. */
 int journal_effects_begin(struct journal *j, const char *run, struct journal_effect *e, size_t n,
                           struct err *err);
-/* Records the outcome of n effects in one transaction: state, uid, resource_version, error, digest, leaves by id. */
+/* Records the outcome of n effects in one transaction, by id: state and error as given, and uid,
+ * resource_version, digest, leaves where given; NULL leaves what is there. */
 int journal_effects_end(struct journal *j, const struct journal_effect *e, size_t n,
                         struct err *err);
 /* The newest effect of ref in cluster over all runs that is not failed; 1 found, 0 none. */
 int journal_effect_last(struct journal *j, struct arena *a, const char *cluster, const char *ref,
                         struct journal_effect *ret, struct err *err);
-/* Calls fn for each effect of a run (NULL: all runs) in order of id; `only` -1: any state. */
+/* Calls fn for each effect of a run (NULL or "": all runs) in order of id; `only` -1: any state.
+ * The connection is free meanwhile: fn may call the journal, and other threads go on writing. What
+ * fn is given lives until it returns. A result of fn other than 0 ends the walk and is returned,
+ * with err untouched. */
 int journal_effects_each(struct journal *j, const char *run, int only,
                          int (*fn)(void *ctx, const struct journal_effect *e), void *ctx,
                          struct err *err);
 
-/* --- events: append-only audit trail, each row carrying the hash of the one before --- */
+/* --- events: append-only audit trail, each row carrying the hash of the one before ---
+ * hash = hex SHA-256 of the hash before (64 zeros at first) followed by the row as the JSON array
+ * [id,at_ms,run,actor,what,detail] without spaces. */
 int journal_event(struct journal *j, const char *run, const char *actor, const char *what,
                   const char *detail, struct err *e);
 struct journal_event_row {
     int64_t id, at_ms;
     const char *run, *actor, *what, *detail, *hash;
 };
+/* In order; run NULL or "": all. */
 int journal_events(struct journal *j, struct arena *a, const char *run,
                    struct journal_event_row **ret, size_t *n, struct err *e);
 /* Recomputes the chain: 0 when whole, -EBADMSG with the first bad row otherwise. */
