@@ -1,0 +1,49 @@
+/* A HAProxy that follows a script: a runtime socket with one map and two back ends, and faults for
+ * chosen commands. The socket is served by a thread of its own; the fields may be changed while no
+ * command is under way. */
+#pragma once
+
+#include "base/str.h"
+
+enum fake_fault {
+    FAKE_ANSWER,  /* `text` in place of the answer, nothing is done */
+    FAKE_IGNORE,  /* the answer of success, nothing is done */
+    FAKE_CUT,     /* done, but the answer is cut off */
+    FAKE_HANG,    /* done, but no answer */
+    FAKE_CLOSE,   /* not done, closed at once */
+    FAKE_DRIBBLE, /* done, and answered a few bytes at a time */
+};
+
+struct fake_script {
+    const char *command; /* what the line begins with; NULL ends a script */
+    enum fake_fault fault;
+    const char *text;
+};
+
+struct fake_entry {
+    char key[64];
+    char value[32];
+};
+
+enum { FAKE_ENTRIES = 8 };
+
+struct fake {
+    const struct fake_script *script;
+    char map[256]; /* the name in "show map" */
+    struct fake_entry entry[FAKE_ENTRIES];
+    size_t entries;
+    const char *status_a, *status_b; /* of the one server each */
+    unsigned sessions_a, sessions_b;
+    bool draining;       /* sessions go down by one with each look */
+    struct strvec lines; /* every command */
+    /* private */
+    int fd, stop[2];
+    unsigned long thread;
+};
+
+/* Listens at path and serves. `live_b`, `prelive_b` are what its map holds; -1: no such key. */
+void fake_start(struct fake *f, const char *path, const char *map, int live_b, int prelive_b);
+void fake_stop(struct fake *f);
+/* The value of a key, or NULL. */
+const char *fake_value(const struct fake *f, const char *key);
+unsigned fake_count(const struct fake *f, const char *command);
