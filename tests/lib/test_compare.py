@@ -718,6 +718,36 @@ class Reading(unittest.TestCase):
             FakeApi({}).get("/api/v1/pods")
 
 
+class Tap(unittest.TestResult):
+    """Prints each result as a line of TAP."""
+
+    def line(self, test, good, text=""):
+        print(f"{'ok' if good else 'not ok'} {self.testsRun} - {test.id()}")
+        print("".join(f"# {x}\n" for x in text.splitlines()), end="")
+
+    def addSuccess(self, test):
+        super().addSuccess(test)
+        self.line(test, True)
+
+    def addFailure(self, test, err):
+        super().addFailure(test, err)
+        self.line(test, False, self.failures[-1][1])
+
+    def addError(self, test, err):
+        super().addError(test, err)
+        self.line(test, False, self.errors[-1][1])
+
+
+def run_tap():
+    result = Tap()
+    unittest.defaultTestLoader.loadTestsFromModule(sys.modules["__main__"]).run(result)
+    print(f"1..{result.testsRun}")
+    sys.exit(0 if result.wasSuccessful() else 1)
+
+
+if __name__ == "__main__" and sys.argv[1:] == ["--tap"]:
+    run_tap()
+
 if __name__ == "__main__":
     program = unittest.main(exit=False)
     ran = program.result
