@@ -1,6 +1,7 @@
 #include "net/http_impl.h"
 
 #include <errno.h>
+#include <strings.h>
 #include <signal.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
@@ -231,7 +232,7 @@ int http_do(struct http_client *c, struct arena *a, const struct http_req *req,
 const char *http_header(const struct http_resp *r, const char *name) {
     size_t n = strlen(name);
     for (const char *const *h = r->headers; h && *h; h++)
-        if (strncmp(*h, name, n) == 0 && (*h)[n] == ':')
+        if (strncasecmp(*h, name, n) == 0 && (*h)[n] == ':')
             return *h + n + 1 + ((*h)[n + 1] == ' ');
     return NULL;
 }

@@ -69,7 +69,7 @@ struct http_resp {
 int http_do(struct http_client *c, struct arena *a, const struct http_req *req,
             struct http_resp *ret, bool *maybe_sent, struct err *e);
 
-/* Value of a header (name in lower case), or NULL. */
+/* Value of a header (case of the name ignored), or NULL. */
 const char *http_header(const struct http_resp *r, const char *name);
 
 /* How a failed attempt is tried again. */

@@ -191,12 +191,12 @@ static int guard_traffic(struct session *s, struct err *e) {
         return err_set(e, -EGUARD,
                        "the live side still leads to %c (%d %% on %c): finish `tandem cutover` "
                        "first", s->source, MAX(percent, 0), s->destination);
-    unsigned on_source = 0;
-    int n = s->cfg->n_probes ? switch_ask_live(s, 10, &on_source, e) : 0;
+    unsigned elsewhere = 0;
+    int n = s->cfg->n_probes ? switch_ask_live(s, 10, &elsewhere, e) : 0;
     if (n < 0)
         return n;
-    return on_source ? err_set(e, -EGUARD, "%u of %d answers on the live side came from %c",
-                               on_source, n, s->source)
+    return elsewhere ? err_set(e, -EGUARD, "%u of %d answers on the live side did not come from %c",
+                               elsewhere, n, s->destination)
                      : 0;
 }
 

@@ -174,12 +174,12 @@ static int prove(struct session *s, struct err *e) {
     if (percent != 100)
         return err_set(e, -EPROTO, "the balancer shows %d %% on %c after the last step", percent,
                        s->destination);
-    unsigned on_source = 0;
-    int n = s->cfg->n_probes ? switch_ask_live(s, 5, &on_source, e) : 0;
+    unsigned elsewhere = 0;
+    int n = s->cfg->n_probes ? switch_ask_live(s, 5, &elsewhere, e) : 0;
     if (n < 0)
         return n;
-    return on_source ? err_set(e, -EPROTO, "%u of %d answers on the live side still came from %c",
-                               on_source, n, s->source)
+    return elsewhere ? err_set(e, -EPROTO, "%u of %d answers on the live side did not come from %c",
+                               elsewhere, n, s->destination)
                      : 0;
 }
 
@@ -227,8 +227,8 @@ int switch_back_traffic(struct session *s, struct err *e) {
     return r < 0 ? r : p;
 }
 
-int switch_ask_live(struct session *s, unsigned times, unsigned *ret_source, struct err *e) {
-    unsigned answers = 0, source = 0;
+int switch_ask_live(struct session *s, unsigned times, unsigned *ret_elsewhere, struct err *e) {
+    unsigned answers = 0, elsewhere = 0;
     AUTO_ARENA a = arena_new();
     for (size_t i = 0; i < s->cfg->n_probes; i++) {
         const struct config_probe *c = &s->cfg->probes[i];
@@ -246,9 +246,9 @@ int switch_ask_live(struct session *s, unsigned times, unsigned *ret_source, str
                 return err_ctx(e, r, "asking %s", pc.url);
             const char *who = pc.identify_header ? http_header(&resp, pc.identify_header) : NULL;
             answers++;
-            source += who && (*who | 0x20) == s->source;
+            elsewhere += pc.identify_header && !(who && (*who | 0x20) == s->destination);
         }
     }
-    *ret_source = source;
+    *ret_elsewhere = elsewhere;
     return (int)answers;
 }

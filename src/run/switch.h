@@ -29,6 +29,6 @@ int switch_cutover(struct session *s, const struct switch_opts *o, struct err *e
 /* All traffic to the source, pre-live to the destination. Needs neither journal nor clusters. */
 int switch_back_traffic(struct session *s, struct err *e);
 
-/* Who answers on the live side: asks each configured probe URL a few times. *ret_source counts answers that
- * named the source. Returns answers in all, or negative. */
-int switch_ask_live(struct session *s, unsigned times, unsigned *ret_source, struct err *e);
+/* Who answers on the live side: asks each configured probe URL a few times. *ret_elsewhere counts
+ * answers that did not name the destination. Returns answers in all, or negative. */
+int switch_ask_live(struct session *s, unsigned times, unsigned *ret_elsewhere, struct err *e);
