@@ -101,13 +101,14 @@ static void print_held(char slot, bool known, size_t n) {
 }
 
 static void print_text(struct session *s, const struct way_back *w) {
-    printf("environment %s: %c is live, %c is idle\n", s->cfg->name ? s->cfg->name : "(no file)",
-           s->source, s->destination);
+    const char *name = s->cfg->name ? s->cfg->name : "(no file)";
     if (s->run_open) {
-        printf("\nrun %s, %c to %c\n", s->run.id, s->source, s->destination);
+        printf("environment %s: an upgrade from %c to %c is under way\n\nrun %s\n", name, s->source,
+               s->destination, s->run.id);
         print_stages(s);
     } else {
-        puts("\nno run is open");
+        printf("environment %s: %c is live, %c is idle; no run is open\n", name, s->source,
+               s->destination);
     }
     if (s->n_tiers)
         puts("\ntraffic");
