@@ -1,11 +1,8 @@
 #include "fake_haproxy.h"
 
 #include <poll.h>
-#include <pthread.h>
 #include <sys/socket.h>
 #include <sys/un.h>
-
-#include "base/clock.h"
 
 enum { LINE_MAX_BYTES = 1024, ANSWER_MAX_BYTES = 8 << 20 };
 
@@ -71,17 +68,12 @@ static void answer(struct fake *f, const char *line, struct sb *out) {
     sb_chr(out, '\n');
 }
 
-static const struct fake_script *fault_for(const struct fake *f, const char *line) {
-    for (const struct fake_script *s = f->script; s && s->command; s++)
-        if (str_starts(line, s->command))
-            return s;
-    return NULL;
-}
-
-/* True when the test wants the fake to end. */
-static bool pause_ms(struct fake *f, int ms) {
+/* Ends early when the test wants the fake to end. */
+static void pause_ms(struct fake *f, int ms) {
     struct pollfd p = {.fd = f->stop[0], .events = POLLIN};
-    return poll(&p, 1, ms) > 0;
+    fake_unlock(f);
+    poll(&p, 1, ms);
+    fake_lock(f);
 }
 
 static void send_all(int c, const char *p, size_t n) {
@@ -96,12 +88,12 @@ static void send_all(int c, const char *p, size_t n) {
 
 static void respond(struct fake *f, int c, const char *line) {
     AUTO_SB out = SB_INIT(ANSWER_MAX_BYTES);
-    const struct fake_script *s = fault_for(f, line);
-    enum fake_fault fault = s ? s->fault : FAKE_ANSWER;
+    bool faulty = f->fault_command && str_starts(line, f->fault_command);
+    enum fake_fault fault = faulty ? f->fault : FAKE_ANSWER;
     if (fault == FAKE_CLOSE)
         return;
-    if (s && fault == FAKE_ANSWER)
-        sb_str(&out, s->text);
+    if (faulty && fault == FAKE_ANSWER)
+        sb_str(&out, f->fault_text);
     else if (fault == FAKE_IGNORE)
         sb_chr(&out, '\n');
     else
@@ -124,8 +116,10 @@ static void serve(struct fake *f, int c) {
     while (n < sizeof line - 1 && recv(c, line + n, 1, 0) == 1 && line[n] != '\n')
         n++;
     line[n] = 0;
+    fake_lock(f);
     strvec_add(&f->lines, line);
     respond(f, c, line);
+    fake_unlock(f);
 }
 
 static void *fake_main(void *arg) {
@@ -160,30 +154,52 @@ void fake_start(struct fake *f, const char *path, const char *map, int live_b, i
     f->fd = socket(AF_UNIX, SOCK_STREAM, 0);
     MUST(bind(f->fd, (struct sockaddr *)&sa, sizeof sa) == 0 && listen(f->fd, 64) == 0);
     MUST(pipe(f->stop) == 0);
-    pthread_t t;
-    MUST(pthread_create(&t, NULL, fake_main, f) == 0);
-    f->thread = (unsigned long)t;
+    pthread_mutex_init(&f->lock, NULL);
+    MUST(pthread_create(&f->thread, NULL, fake_main, f) == 0);
 }
 
 void fake_stop(struct fake *f) {
     MUST(write(f->stop[1], "x", 1) == 1);
-    pthread_join((pthread_t)f->thread, NULL);
+    pthread_join(f->thread, NULL);
+    pthread_mutex_destroy(&f->lock);
     close(f->fd);
     close(f->stop[0]);
     close(f->stop[1]);
     strvec_done(&f->lines);
 }
 
-const char *fake_value(const struct fake *f, const char *key) {
-    for (size_t i = 0; i < f->entries; i++)
-        if (str_eq(f->entry[i].key, key))
-            return f->entry[i].value;
-    return NULL;
+void fake_fail(struct fake *f, const char *command, enum fake_fault fault, const char *text) {
+    WITH_FAKE(f) {
+        f->fault_command = command;
+        f->fault = fault;
+        f->fault_text = text;
+    }
 }
 
-unsigned fake_count(const struct fake *f, const char *command) {
+bool fake_lock(struct fake *f) {
+    pthread_mutex_lock(&f->lock);
+    return true;
+}
+
+bool fake_unlock(struct fake *f) {
+    pthread_mutex_unlock(&f->lock);
+    return false;
+}
+
+const char *fake_value(struct fake *f, const char *key) {
+    const char *ret = NULL;
+    WITH_FAKE(f) {
+        const struct fake_entry *x = find(f, key);
+        ret = x ? x->value : NULL;
+    }
+    return ret;
+}
+
+unsigned fake_count(struct fake *f, const char *command) {
     unsigned n = 0;
-    for (size_t i = 0; i < f->lines.n; i++)
-        n += str_starts(f->lines.v[i], command) ? 1 : 0;
+    WITH_FAKE(f) {
+        for (size_t i = 0; i < f->lines.n; i++)
+            n += str_starts(f->lines.v[i], command) ? 1 : 0;
+    }
     return n;
 }

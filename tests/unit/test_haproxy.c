@@ -108,11 +108,10 @@ static void commands(void **state) {
     bench_open(&b, 1, 0);
     for (size_t i = 0; i < COUNT_OF(rows); i++) {
         AUTO_ARENA a = arena_new();
-        const struct fake_script script[] = {{"show map", rows[i].fault, rows[i].text}, {0}};
         struct err e = {0};
         char *text = NULL;
         uint64_t start = clock_now_ms();
-        b.fake[0].script = script;
+        fake_fail(&b.fake[0], "show map", rows[i].fault, rows[i].text);
         int r = haproxy_command(a, b.socket[0], TIMEOUT_MS, "show map", &text, &e);
         if (r != rows[i].code || !strstr(e.msg, rows[i].says) || (r == 0) != (text != NULL))
             fail_msg("row %zu: %d, %s", i, r, e.msg);
@@ -135,8 +134,7 @@ static void too_long(void **state) {
         sb_str(&text, "0x1 some.key 1\n");
     char *answer;
     bench_open(&b, 1, 0);
-    const struct fake_script script[] = {{"show map", FAKE_ANSWER, text.p}, {0}};
-    b.fake[0].script = script;
+    fake_fail(&b.fake[0], "show map", FAKE_ANSWER, text.p);
     assert_int_equal(haproxy_command(a, b.socket[0], 5000, "show map", &answer, &b.e),
                      -EUNKNOWNOUTCOME);
     assert_says(&b, "longer than 4 MiB");
@@ -209,7 +207,7 @@ static void bad_shares(void **state) {
         assert_says(&b, "whole percent from 0 to 100");
     }
     assert_int_equal(traffic_set_prelive(b.tier, 'c', &b.e), -EINVAL);
-    assert_int_equal(b.fake[0].lines.n, 0);
+    assert_int_equal(fake_count(&b.fake[0], ""), 0);
     bench_close(&b);
 }
 
@@ -232,27 +230,28 @@ static void read_only(void **state) {
 
 static void faults(void **state) {
     static const struct {
-        struct fake_script script[2];
+        enum fake_fault fault; /* of "set map" */
+        const char *text;
         int code;
         const char *says;
         const char *runtime, *file; /* afterwards; it was 0, and 100 was asked for */
     } rows[] = {
         /* a definite no of every node: the file goes back */
-        {{{"set map", FAKE_ANSWER, "Permission denied\n\n"}}, -EACCES, "`level`", "0", "0"},
-        {{{"set map", FAKE_ANSWER, "unable to parse '100'.\n\n"}}, -EINVAL, "whole", "0", "0"},
-        {{{"set map", FAKE_ANSWER, "Hello.\n\n"}}, -EPROTO, "\"Hello.\"", "0", "0"},
-        {{{"set map", FAKE_IGNORE}}, -EIO, "was set to 100, but HAProxy reads back 0", "0", "0"},
+        {FAKE_ANSWER, "Permission denied\n\n", -EACCES, "`level`", "0", "0"},
+        {FAKE_ANSWER, "unable to parse '100'.\n\n", -EINVAL, "whole", "0", "0"},
+        {FAKE_ANSWER, "Hello.\n\n", -EPROTO, "\"Hello.\"", "0", "0"},
+        {FAKE_IGNORE, NULL, -EIO, "was set to 100, but HAProxy reads back 0", "0", "0"},
         /* the answer is lost: what is read back decides */
-        {{{"set map", FAKE_CUT}}, 0, "", "100", "100"},
-        {{{"set map", FAKE_CLOSE}}, -EHOSTUNREACH, "without an answer", "0", "100"},
-        {{{"set map", FAKE_ANSWER, "half an ans"}}, -EHOSTUNREACH, "cut off", "0", "100"},
-        {{{"set map", FAKE_DRIBBLE}}, 0, "", "100", "100"},
+        {FAKE_CUT, NULL, 0, "", "100", "100"},
+        {FAKE_CLOSE, NULL, -EHOSTUNREACH, "without an answer", "0", "100"},
+        {FAKE_ANSWER, "half an ans", -EHOSTUNREACH, "cut off", "0", "100"},
+        {FAKE_DRIBBLE, NULL, 0, "", "100", "100"},
     };
     (void)state;
     for (size_t i = 0; i < COUNT_OF(rows); i++) {
         struct bench b;
         bench_open(&b, 1, 0);
-        b.fake[0].script = rows[i].script;
+        fake_fail(&b.fake[0], "set map", rows[i].fault, rows[i].text);
         int r = traffic_set_live(b.tier, 100, false, &b.e);
         if (r != rows[i].code || !strstr(b.e.msg, rows[i].says))
             fail_msg("row %zu: %d, %s", i, r, b.e.msg);
@@ -268,7 +267,9 @@ static void other_map(void **state) {
     struct bench b;
     struct traffic_state s;
     bench_open(&b, 1, 0);
-    snprintf(b.fake[0].map, sizeof b.fake[0].map, "/elsewhere.map");
+    WITH_FAKE(&b.fake[0]) {
+        snprintf(b.fake[0].map, sizeof b.fake[0].map, "/elsewhere.map");
+    }
     assert_int_equal(traffic_observe(b.tier, &s, &b.e), 0);
     assert_true(s.node[0].reachable && s.drift);
     assert_int_equal(s.live_b, -1);
@@ -294,7 +295,9 @@ static void missing_key(void **state) {
         assert_int_equal(fake_count(&b.fake[0], "add map"), 1);
     }
     assert_string_equal(fake_value(&b.fake[0], "frontend.pct_b"), "30");
-    assert_int_equal(b.fake[0].entries, 2);
+    WITH_FAKE(&b.fake[0]) {
+        assert_int_equal(b.fake[0].entries, 2);
+    }
     assert_string_equal(in_file(&b, "frontend.pct_b"), "30");
     assert_string_equal(in_file(&b, "other"), "1");
     bench_close(&b);
@@ -331,8 +334,10 @@ static void guards(void **state) {
     for (size_t i = 0; i < COUNT_OF(rows); i++) {
         struct bench b;
         bench_open(&b, 2, rows[i].from);
-        b.fake[1].status_a = rows[i].status_a; /* one bad node of two is enough */
-        b.fake[1].status_b = rows[i].status_b;
+        WITH_FAKE(&b.fake[1]) { /* one bad node of two is enough */
+            b.fake[1].status_a = rows[i].status_a;
+            b.fake[1].status_b = rows[i].status_b;
+        }
         int r = traffic_set_live(b.tier, rows[i].to, false, &b.e);
         if (r != rows[i].code || !strstr(b.e.msg, rows[i].says))
             fail_msg("row %zu: %d, %s", i, r, b.e.msg);
@@ -373,11 +378,10 @@ static void one_away(void **state) {
 
 /* One that hangs must not keep the other from being set, nor for long the operator. */
 static void one_hangs(void **state) {
-    static const struct fake_script script[] = {{"", FAKE_HANG, NULL}, {0}};
     (void)state;
     struct bench b;
     bench_open(&b, 2, 100);
-    b.fake[0].script = script;
+    fake_fail(&b.fake[0], "", FAKE_HANG, NULL);
     uint64_t start = clock_now_ms();
     assert_int_equal(traffic_set_live(b.tier, 0, true, &b.e), -EHOSTUNREACH);
     assert_in_range(clock_now_ms() - start, TIMEOUT_MS - 50, 3 * TIMEOUT_MS);
@@ -387,12 +391,11 @@ static void one_hangs(void **state) {
 }
 
 static void one_refuses(void **state) {
-    static const struct fake_script script[] = {{"set", FAKE_ANSWER, "Permission denied\n\n"}, {0}};
     (void)state;
     struct bench b;
     struct traffic_state s;
     bench_open(&b, 2, 0);
-    b.fake[0].script = script;
+    fake_fail(&b.fake[0], "set", FAKE_ANSWER, "Permission denied\n\n");
     assert_int_equal(traffic_set_live(b.tier, 100, false, &b.e), -EACCES);
     assert_says(&b, b.socket[0]);
     assert_says(&b, "the other nodes are set");
@@ -422,7 +425,10 @@ static void drift(void **state) {
         struct bench b;
         struct traffic_state s;
         bench_open(&b, 1, 0);
-        snprintf(b.fake[0].entry[0].value, sizeof b.fake[0].entry[0].value, "%s", rows[i].runtime);
+        WITH_FAKE(&b.fake[0]) {
+            snprintf(b.fake[0].entry[0].value, sizeof b.fake[0].entry[0].value, "%s",
+                     rows[i].runtime);
+        }
         write_map(&b, rows[i].file);
         assert_int_equal(traffic_observe(b.tier, &s, &b.e), 0);
         if (s.drift != rows[i].drift || s.node[0].drift != rows[i].drift ||
@@ -443,7 +449,9 @@ static void doubled_key(void **state) {
     struct bench b;
     struct traffic_state s;
     bench_open(&b, 1, 0);
-    b.fake[0].entry[b.fake[0].entries++] = (struct fake_entry){"frontend.pct_b", "50"};
+    WITH_FAKE(&b.fake[0]) {
+        b.fake[0].entry[b.fake[0].entries++] = (struct fake_entry){"frontend.pct_b", "50"};
+    }
     assert_int_equal(traffic_observe(b.tier, &s, &b.e), 0);
     assert_int_equal(s.live_b, -1);
     assert_true(s.drift);
@@ -461,7 +469,9 @@ static void file_gone(void **state) {
     struct bench b;
     struct traffic_state s;
     bench_open(&b, 1, 0);
-    b.fake[0].entry[b.fake[0].entries++] = (struct fake_entry){"auth.pct_b", "7"};
+    WITH_FAKE(&b.fake[0]) {
+        b.fake[0].entry[b.fake[0].entries++] = (struct fake_entry){"auth.pct_b", "7"};
+    }
     unlink(b.map);
     assert_int_equal(traffic_observe(b.tier, &s, &b.e), 0);
     assert_true(s.drift);
@@ -503,8 +513,9 @@ static void file_link(void **state) {
     snprintf(real, sizeof real, "%s/real", b.dir);
     assert_int_equal(rename(b.map, real), 0);
     assert_int_equal(symlink("real", b.map), 0);
-    snprintf(b.fake[0].map, sizeof b.fake[0].map, "%s",
-             real); /* HAProxy knows it by its own name */
+    WITH_FAKE(&b.fake[0]) { /* HAProxy knows it by its own name */
+        snprintf(b.fake[0].map, sizeof b.fake[0].map, "%s", real);
+    }
     assert_int_equal(traffic_set_live(b.tier, 100, false, &b.e), 0);
     assert_int_equal(lstat(b.map, &st), 0);
     assert_true(S_ISLNK(st.st_mode));
@@ -543,14 +554,25 @@ static void drains(void **state) {
     (void)state;
     struct bench b;
     bench_open(&b, 2, 100);
-    b.fake[0].sessions_a = 3;
+    WITH_FAKE(&b.fake[0]) {
+        b.fake[0].sessions_a = 3;
+    }
     assert_int_equal(traffic_drain(b.tier, 'a', 30, &b.e), 3);
+    unsigned looks = fake_count(&b.fake[0], "show stat paas_b");
     assert_int_equal(traffic_drain(b.tier, 'b', 5000, &b.e), 0);
-    b.fake[0].draining = true;
-    b.fake[1].sessions_a = 2;
-    b.fake[1].draining = true;
+    assert_int_equal(fake_count(&b.fake[0], "show stat paas_b") - looks, 2);
+    for (size_t i = 0; i < 2; i++) {
+        WITH_FAKE(&b.fake[i]) {
+            b.fake[i].sessions_a = (unsigned)i + 2;
+            b.fake[i].draining = true;
+        }
+    }
     assert_int_equal(traffic_drain(b.tier, 'a', 5000, &b.e), 0);
-    assert_int_equal(b.fake[0].sessions_a + b.fake[1].sessions_a, 0);
+    for (size_t i = 0; i < 2; i++) {
+        WITH_FAKE(&b.fake[i]) {
+            assert_int_equal(b.fake[i].sessions_a, 0);
+        }
+    }
     bench_close(&b);
 }
 
