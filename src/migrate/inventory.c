@@ -65,6 +65,15 @@ static int kind_rank(const struct kube_resource *r) {
     return str_eq(r->kind, "PersistentVolume") && !*r->group ? 0 : 1;
 }
 
+static void add_kind(struct world *w, const struct kube_resource *src,
+                             const struct kube_resource *dst) {
+    struct kind *k = &w->kinds[w->n_kinds++];
+    *k = (struct kind){.src = src,
+                       .dst = dst,
+                       .wave = order_wave(src, is_custom(src)),
+                       .merge = merges(src)};
+}
+
 int inventory_kinds(struct world *w, struct err *e UNUSED) {
     const struct kube_resource *all;
     size_t n = kube_discovery_all(w->dsrc, &all);
@@ -75,10 +84,8 @@ int inventory_kinds(struct world *w, struct err *e UNUSED) {
                 continue;
             if (w->o.only_namespaced && !all[i].namespaced && !str_eq(all[i].kind, "Namespace"))
                 continue;
-            struct kind *k = &w->kinds[w->n_kinds++];
-            k->src = common_version(w, &all[i], &k->dst);
-            k->wave = order_wave(k->src, is_custom(k->src));
-            k->merge = merges(k->src);
+            const struct kube_resource *dst, *src = common_version(w, &all[i], &dst);
+            add_kind(w, src, dst);
         }
     }
     for (const char *const *f = kube_discovery_failed(w->dsrc); f && *f; f++)
@@ -381,5 +388,88 @@ int inventory_read(struct world *w, struct err *e) {
     }
     for (size_t i = 0; i < READERS; i++)
         gather(w, &rd.reader[i]);
+    return n;
+}
+
+/* --- bodies at hand --- */
+
+static bool same_kind(const struct kube_resource *x, const struct kube_resource *y) {
+    return str_eq(x->kind, y->kind) && str_eq(x->group, y->group) &&
+           str_eq(x->version, y->version);
+}
+
+static const struct kube_resource *served(const struct world_side *s,
+                                          const struct kube_resource *r) {
+    for (size_t i = 0; i < s->n_serves; i++)
+        if (same_kind(s->serves[i], r))
+            return s->serves[i];
+    for (size_t i = 0; i < s->n; i++)
+        if (same_kind(s->items[i].resource, r))
+            return s->items[i].resource;
+    return NULL;
+}
+
+static const struct kind *kind_for(const struct world *w, const struct kube_resource *r) {
+    for (size_t i = 0; i < w->n_kinds; i++)
+        if (same_kind(w->kinds[i].src, r))
+            return &w->kinds[i];
+    return NULL;
+}
+
+static char *item_ref(struct arena *a, const struct world_item *x) {
+    return object_ref_of(a, x->resource->group, x->resource->kind,
+                         json_str(x->body, "metadata", "namespace"),
+                         json_str(x->body, "metadata", "name"));
+}
+
+struct offline {
+    struct reader *r;
+    const struct world_side *src, *dst;
+    struct map *at_src, *at_dst; /* ref -> body */
+};
+
+/* All pairs of the kinds of one rank. */
+static int take_rank(struct offline *f, int rank, struct err *e) {
+    AUTO_ARENA a = arena_new();
+    int n = 0;
+    for (size_t i = 0; n >= 0 && i < f->src->n; i++) {
+        const struct world_item *x = &f->src->items[i];
+        if (kind_rank(x->resource) == rank)
+            n = take_pair(f->r, kind_for(f->r->w, x->resource), x->body,
+                          map_get(f->at_dst, item_ref(a, x)), e);
+    }
+    for (size_t i = 0; n >= 0 && i < f->dst->n; i++) {
+        const struct world_item *x = &f->dst->items[i];
+        const struct kind *k = kind_for(f->r->w, x->resource);
+        if (k && kind_rank(k->src) == rank && !map_has(f->at_src, item_ref(a, x)))
+            n = take_pair(f->r, k, NULL, x->body, e);
+    }
+    return n;
+}
+
+static void map_items(struct arena *a, struct map *m, const struct world_side *s) {
+    for (size_t i = 0; i < s->n; i++)
+        map_put(m, item_ref(a, &s->items[i]), s->items[i].body);
+}
+
+int inventory_offline(struct world *w, const struct world_side *src, const struct world_side *dst,
+                      struct err *e) {
+    AUTO_ARENA a = arena_new();
+    AUTO_MAP at_src = map_new();
+    AUTO_MAP at_dst = map_new();
+    w->reader_arena[0] = arena_new();
+    struct reader r = {.w = w, .a = w->reader_arena[0]};
+    struct offline f = {&r, src, dst, at_src, at_dst};
+    w->kinds = arena_array(w->a, struct kind, src->n);
+    for (size_t i = 0; i < src->n; i++)
+        if (!kind_for(w, src->items[i].resource))
+            add_kind(w, src->items[i].resource, served(dst, src->items[i].resource));
+    map_items(a, at_src, src);
+    map_items(a, at_dst, dst);
+    int n = take_rank(&f, 0, e);
+    note_volumes(w, &r);
+    if (n >= 0)
+        n = take_rank(&f, 1, e);
+    gather(w, &r);
     return n;
 }

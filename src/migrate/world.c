@@ -92,7 +92,7 @@ static int remember_ours(void *ctx, const struct journal_effect *ef) {
     return 0;
 }
 
-int world_new(const struct world_opts *o, struct world **ret, struct err *e) {
+static struct world *world_make(const struct world_opts *o) {
     struct world *w = xcalloc(1, sizeof *w);
     w->o = *o;
     w->a = arena_new();
@@ -108,19 +108,45 @@ int world_new(const struct world_opts *o, struct world **ret, struct err *e) {
         memcpy(w->salt, o->salt, sizeof w->salt);
     else
         hash_random(w->salt, sizeof w->salt);
+    return w;
+}
+
+static int read_journal(struct world *w, struct err *e) {
+    return w->o.journal ? journal_effects_each(w->o.journal, NULL, -1, remember_ours, w, e) : 0;
+}
+
+static int hand_out(struct world *w, int r, struct world **ret) {
+    if (r < 0)
+        world_free(w);
+    else
+        *ret = w;
+    return r < 0 ? r : 0;
+}
+
+int world_new(const struct world_opts *o, struct world **ret, struct err *e) {
+    struct world *w = world_make(o);
     int r = kube_discover(o->src, &w->dsrc, e);
     if (r >= 0)
         r = kube_discover(o->dst, &w->ddst, e);
-    if (r >= 0 && o->journal)
-        r = journal_effects_each(o->journal, NULL, -1, remember_ours, w, e);
+    if (r >= 0)
+        r = read_journal(w, e);
     if (r >= 0)
         r = inventory_kinds(w, e);
-    if (r < 0) {
-        world_free(w);
-        return r;
-    }
-    *ret = w;
-    return 0;
+    return hand_out(w, r, ret);
+}
+
+int world_offline(const struct world_opts *o, const struct world_side *src,
+                  const struct world_side *dst, struct world **ret, struct err *e) {
+    struct world *w = world_make(o);
+    int r = read_journal(w, e);
+    for (size_t i = 0; r >= 0 && i < dst->n; i++)
+        if (str_eq(dst->items[i].resource->kind, "ServiceCIDR"))
+            r = add_range(w, dst->items[i].body, e);
+    if (r >= 0)
+        r = inventory_offline(w, src, dst, e);
+    if (r >= 0)
+        classify_all(w);
+    return hand_out(w, r, ret);
 }
 
 void world_free(struct world *w) {

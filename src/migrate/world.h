@@ -46,6 +46,26 @@ void world_free(struct world *w);
 /* Reads both sides and classifies everything. */
 int world_read(struct world *w, struct err *e);
 
+/* One object as an API server would list it. The tree is needed during the call only. */
+struct world_item {
+    const struct kube_resource *resource; /* must outlive the world */
+    yyjson_val *body;
+};
+struct world_side {
+    const struct world_item *items;
+    size_t n;
+    /* Kinds that this side serves beyond those of its items; only the destination's are looked at.
+     * A body is there in one version, so a kind counts as served in that version alone. */
+    const struct kube_resource *const *serves;
+    size_t n_serves;
+};
+/* The same world without API servers: from bodies at hand, as an export of a namespace has them.
+ * Everything after reading is what world_new() and world_read() do; of o, the clients, the label
+ * selector and the progress callback are not used. Kinds that the live path does not even read get
+ * their records here, skipped by the same rule. */
+int world_offline(const struct world_opts *o, const struct world_side *src,
+                  const struct world_side *dst, struct world **ret, struct err *e);
+
 const struct world_opts *world_opts(const struct world *w);
 size_t world_count(const struct world *w);
 struct object *world_at(const struct world *w, size_t i);

@@ -44,6 +44,9 @@ struct world {
 /* inventory.c */
 int inventory_kinds(struct world *w, struct err *e);
 int inventory_read(struct world *w, struct err *e);
+/* The same from bodies at hand; fills the kinds too. */
+int inventory_offline(struct world *w, const struct world_side *src, const struct world_side *dst,
+                      struct err *e);
 /* classify.c */
 void classify_all(struct world *w);
 bool selected_namespace(const struct world *w, const char *ns);
