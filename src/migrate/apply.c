@@ -218,7 +218,7 @@ static bool is_stale(struct job *j, struct object *o, yyjson_val *body) {
         return false;
     uint8_t d[16];
     char hex[33];
-    if (world_digest(j->w, o, body, d, NULL) < 0 || str_eq(hash_hex(d, 16, hex), planned))
+    if (world_digest(j->w, o, body, j->o->plan_salt, d, NULL) < 0 || str_eq(hash_hex(d, 16, hex), planned))
         return false;
     pthread_mutex_lock(&j->lock);
     j->res.stale++;

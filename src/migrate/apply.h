@@ -19,7 +19,7 @@ struct apply_opts {
     unsigned batch;               /* journal batch; 0: 100 */
     enum stale_mode stale;
     const struct map *plan_digests; /* ref -> hex digest of a frozen plan, or NULL */
-    bool measure;                 /* keep times for the bench */
+    const uint8_t *plan_salt;     /* of those digests */
     struct http_cancel *cancel;
     /* Called now and then, from one thread at a time. */
     void (*progress)(void *ctx, size_t done, size_t failed, size_t total, const char *wave);

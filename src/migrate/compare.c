@@ -8,6 +8,10 @@ enum { VALUE_MAX = 160 };
 static const struct {
     const char *group, *kind, *path, *value, *why;
 } new_defaults[] = {
+    {"apps", "StatefulSet", "/spec/updateStrategy/rollingUpdate/maxUnavailable", "1",
+     "defaulted from 1.35 on"},
+    {"", "Pod", "/metadata/labels/topology.kubernetes.io~1*", "*",
+     "copied from its node by an admission plugin from 1.35 on"},
     {"", "Pod", "/spec/tolerations", "*", "added by the DefaultTolerationSeconds admission"},
     {"", "Pod", "/spec/volumes", "*", "added by the ServiceAccount admission"},
 };

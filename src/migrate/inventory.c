@@ -170,7 +170,7 @@ static int take_pair(struct reader *r, const struct kind *k, yyjson_val *src, yy
         note_destination(r, o, dst);
     if (surely_skipped(o) && o->user_rule < 0)
         return 0;
-    int n = world_digest(r->w, o, src, o->digest, e);
+    int n = world_digest(r->w, o, src, NULL, o->digest, e);
     if (n >= 0 && dst)
         n = world_compare(r->w, o, r->a, src, dst, e);
     return n < 0 ? err_ctx(e, n, "%s", object_title(r->a, o)) : 0;

@@ -89,12 +89,24 @@ char *plan_json(const struct world *w, struct arena *a, const char *source_uid,
     json_mut_set_str(d, root, "source", slot);
     json_mut_set_str(d, root, "sourceUid", source_uid);
     json_mut_set_str(d, root, "destinationUid", destination_uid);
+    char salt[65];
+    json_mut_set_str(d, root, "salt", hash_hex(world_salt(w), 32, salt));
     json_mut_set(d, root, "counts", counts(d, w));
     for (size_t i = 0; i < world_count(w); i++)
         yyjson_mut_arr_append(list, entry(d, a, world_at(w, i)));
     json_mut_set(d, root, "objects", list);
     json_mut_set_str(d, root, "hash", content_hash(a, root));
     return json_mut_write(a, root, ret_len);
+}
+
+static int read_salt(const char *hex, uint8_t out[32]) {
+    unsigned v;
+    for (size_t i = 0; i < 32; i++) {
+        if (!hex || strlen(hex) != 64 || sscanf(hex + 2 * i, "%2x", &v) != 1)
+            return -EBADMSG;
+        out[i] = (uint8_t)v;
+    }
+    return 0;
 }
 
 int plan_load(struct arena *a, const char *path, struct plan_file *ret, struct err *e) {
@@ -116,12 +128,16 @@ int plan_load(struct arena *a, const char *path, struct plan_file *ret, struct e
         return err_set(e, -EBADMSG,
                        "%s was changed after it was written (its hash does not fit); make it again "
                        "with `tandem plan --out %s`", path, path);
+    uint8_t salt[32];
+    if (read_salt(json_str(v, "salt"), salt) < 0)
+        return err_set(e, -EBADMSG, "%s: its salt is not one", path);
     *ret = (struct plan_file){.source_uid = json_str(v, "sourceUid"),
                               .destination_uid = json_str(v, "destinationUid"),
                               .source = *json_str(v, "source"),
                               .digests = map_new(),
                               .verdicts = map_new(),
                               .hash = hash};
+    memcpy(ret->salt, salt, sizeof salt);
     size_t i, max;
     yyjson_val *x;
     yyjson_arr_foreach(json_get(v, "objects"), i, max, x) {

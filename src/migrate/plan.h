@@ -1,8 +1,8 @@
 /* A plan: what is to become of each object, for people, for machines, and frozen in a file.
  *
  * The file is JSON (docs/PLAN.md): header with the two clusters' identities, one entry per object
- * with verdict, rule, why, wave and a salted digest, and a SHA-256 over everything before it. It
- * holds no bodies and no Secret value. */
+ * with verdict, rule, why, wave and a salted digest (with the salt), and a SHA-256 over everything
+ * before it. It holds no bodies and nothing made of a Secret value. */
 #pragma once
 
 #include "migrate/world.h"
@@ -25,6 +25,7 @@ struct plan_file {
     char source; /* slot */
     struct map *digests; /* ref -> hex digest of objects to be written */
     struct map *verdicts;/* ref -> verdict name */
+    uint8_t salt[32];
     const char *hash;
 };
 /* -EBADMSG when it was changed after it was written. Everything lives in a, but for the maps (map_free). */

@@ -100,6 +100,11 @@ static bool is_empty(const struct scrub *s UNUSED, yyjson_mut_val *parent UNUSED
     return yyjson_mut_get_len(val) == 0;
 }
 
+static bool is_null(const struct scrub *s UNUSED, yyjson_mut_val *parent UNUSED,
+                    yyjson_mut_val *val) {
+    return yyjson_mut_is_null(val);
+}
+
 static yyjson_mut_val *map_storage_class(const struct scrub *s, yyjson_mut_val *val) {
     const char *name = yyjson_mut_get_str(val), *to = NULL;
     if (s->side == SCRUB_SOURCE && name && s->env && s->env->storage_class)
@@ -107,6 +112,10 @@ static yyjson_mut_val *map_storage_class(const struct scrub *s, yyjson_mut_val *
     return to ? yyjson_mut_strcpy(s->doc, to) : val;
 }
 
+/* Until 1.33 or so the API server printed an unset creationTimestamp of a template as null. */
+#define NULL_TIME(g, k, path)                                                                      \
+    {g, k, path "/metadata/creationTimestamp", FIELD_DROP, is_null, NULL,                          \
+     "an unset time, printed by older API servers only"}
 #define META(field, why_)       {NULL, NULL, "/metadata/" field, FIELD_DROP, NULL, NULL, why_}
 #define NOTE(g, k, note, why_)                                                                     \
     {g, k, "/metadata/annotations/" note, FIELD_DROP, NULL, NULL, why_}
@@ -127,6 +136,13 @@ static const struct policy_row rows[] = {
     META("finalizers", "their controller adds them again; without it the object could not be "
                        "deleted"),
     DROP(NULL, NULL, "/status", "observed by the cluster, not wished"),
+
+    NULL_TIME("apps", NULL, "/spec/template"),
+    NULL_TIME("apps", "StatefulSet", "/spec/volumeClaimTemplates/*"),
+    NULL_TIME("", "ReplicationController", "/spec/template"),
+    NULL_TIME("batch", "Job", "/spec/template"),
+    NULL_TIME("batch", "CronJob", "/spec/jobTemplate"),
+    NULL_TIME("batch", "CronJob", "/spec/jobTemplate/spec/template"),
 
     NOTE("apps", NULL, "deployment.kubernetes.io~1revision", "counted by the controller"),
     NOTE("apps", NULL, "deployment.kubernetes.io~1desired-replicas", "kept by the controller"),

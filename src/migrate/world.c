@@ -276,18 +276,33 @@ static int wished(struct world *w, const struct object *o, yyjson_val *body, yyj
     return 0;
 }
 
-int world_digest(struct world *w, const struct object *o, yyjson_val *body, uint8_t out[16],
-                 struct err *e) {
-    AUTO_ARENA a = arena_new();
-    yyjson_mut_doc *d = json_doc(a);
+static const char *digest_text(struct world *w, const struct object *o, yyjson_val *body,
+                               struct arena *a, size_t *ret_len, struct err *e) {
+    if (object_is_secret(o)) {
+        const char *uid = json_str(body, "metadata", "uid");
+        const char *rv = json_str(body, "metadata", "resourceVersion");
+        const char *text = arena_printf(a, "%s %s", uid ? uid : "", rv ? rv : "");
+        *ret_len = strlen(text);
+        return text;
+    }
     yyjson_mut_val *root;
-    int r = wished(w, o, body, d, &root, e);
-    if (r < 0)
-        return r;
+    return wished(w, o, body, json_doc(a), &root, e) < 0 ? NULL
+                                                         : json_mut_write(a, root, ret_len);
+}
+
+int world_digest(struct world *w, const struct object *o, yyjson_val *body, const uint8_t *salt,
+                 uint8_t out[16], struct err *e) {
+    AUTO_ARENA a = arena_new();
+    struct err why = {0};
     size_t n;
-    char *text = json_mut_write(a, root, &n);
+    const char *text = digest_text(w, o, body, a, &n, &why);
+    if (!text) {
+        if (e)
+            *e = why;
+        return why.code;
+    }
     uint8_t full[SHA256_LEN];
-    hash_hmac256(w->salt, sizeof w->salt, text, n, full);
+    hash_hmac256(salt ? salt : w->salt, sizeof w->salt, text, n, full);
     memcpy(out, full, 16);
     return 0;
 }

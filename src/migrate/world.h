@@ -93,9 +93,11 @@ void world_unlock(struct world *w);
  * a hold replaced, or NULL. -ENOENT when an owner is not in the destination yet. */
 int world_body(struct world *w, const struct object *o, yyjson_val *body, yyjson_mut_doc *d,
                struct arena *a, yyjson_mut_val **ret, const char **ret_previous, struct err *e);
-/* The digest that object.digest holds, of a body as the source shows it. */
-int world_digest(struct world *w, const struct object *o, yyjson_val *body, uint8_t out[16],
-                 struct err *e);
+/* The digest that object.digest holds, of a body as the source shows it: of what the destination
+ * should get, and for a Secret of its uid and resourceVersion only, so that nothing made of a
+ * secret value is written anywhere. salt: 32 bytes, NULL: the world's. */
+int world_digest(struct world *w, const struct object *o, yyjson_val *body, const uint8_t *salt,
+                 uint8_t out[16], struct err *e);
 /* Compares body_src (of the source) with body_dst as the plan does; fills o's changes (in a). */
 int world_compare(struct world *w, struct object *o, struct arena *a, yyjson_val *body_src,
                   yyjson_val *body_dst, struct err *e);

@@ -53,7 +53,7 @@ int write_prepare(struct world *w, struct object *o, yyjson_val *body, struct it
     int r = world_body(w, o, body, d, a, &root, &it->previous, e);
     uint8_t digest[16];
     if (r >= 0)
-        r = world_digest(w, o, body, digest, e);
+        r = world_digest(w, o, body, NULL, digest, e);
     if (r < 0) {
         arena_free(a);
         return r;

@@ -52,6 +52,7 @@ static int write_and_settle(struct session *s, void *ctx, struct err *e) {
         .writes = s->cfg->writes,
         .stale = m->o->stale,
         .plan_digests = m->o->plan ? m->o->plan->digests : NULL,
+        .plan_salt = m->o->plan ? m->o->plan->salt : NULL,
         .cancel = &s->cancel,
         .progress = m->o->progress,
         .progress_ctx = m->o->progress_ctx,
