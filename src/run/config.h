@@ -9,14 +9,14 @@
 
 struct config_cluster {
     const char *kubeconfig; /* path list, resolved against the file; NULL: kubectl's default */
-    const char *context;
+    const char *context;    /* NULL: the current one of the kubeconfig */
 };
 
 struct config_rule {            /* first match decides */
     const char *group, *kind, *name, *namespace; /* patterns with * and ?, NULL: any */
     const char *labels;         /* "k=v,k2=v2", "k", "!k", "k!=v"; NULL: any */
     const char *verdict;        /* create, skip, hold, block, or NULL when only patched */
-    const char *why;
+    const char *why;            /* never empty: "rule in line N of FILE" when not given */
     yyjson_mut_val *patch;      /* RFC 6902 array or NULL */
     unsigned line;              /* in the file, for messages */
 };
