@@ -4,7 +4,7 @@
 #
 #   docs_block 'haproxy'     a fenced block of the page
 #   lb_prepare DIR           the page's configuration and map in DIR, made to run here
-#   lb_start DIR, lb_stop    HAProxy and its back ends
+#   lb_start DIR, lb_stop    HAProxy ($LB_PID) and its back ends
 
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
 PATH=$PATH:/usr/sbin:/usr/local/sbin
@@ -47,8 +47,16 @@ lb_command() { # DIR LINE
     printf '%s\n' "$2" | socat -t 5 - "$1/admin.sock"
 }
 
-healthy() { # DIR BACKEND
-    lb_command "$1" "show stat $2 4 -1" | grep -q ',UP,'
+statuses() { # DIR BACKEND: of its servers, one a line
+    lb_command "$1" "show stat $2 4 -1" | sed 1d | cut -d, -f18 | grep .
+}
+
+healthy() { # DIR BACKEND: every server is, without doubt
+    statuses "$1" "$2" | grep -q '^UP$' && ! statuses "$1" "$2" | grep -qv '^UP$'
+}
+
+down() { # DIR BACKEND
+    statuses "$1" "$2" | grep -q . && ! statuses "$1" "$2" | grep -q '^UP'
 }
 
 lb_start() {
@@ -59,6 +67,7 @@ lb_start() {
     done
     haproxy -W -f "$1/haproxy.cfg" -p "$1/pid" >"$1/log" 2>&1 &
     lb_pids+=($!)
+    # shellcheck disable=SC2034
     LB_PID=$!
     within 10 healthy "$1" paas_a && within 10 healthy "$1" paas_b
 }
