@@ -258,9 +258,11 @@ static void unknown_key(struct checker *c, yyjson_val *props, yyjson_mut_val *ke
     const char *names[MAX_CANDIDATES];
     size_t i, max, n = 0;
     yyjson_val *k, *x;
-    yyjson_obj_foreach (props, i, max, k, x) {
-        if (n < MAX_CANDIDATES)
-            names[n++] = yyjson_get_str(k);
+    if (props) { /* the macro computes NULL + 1 otherwise */
+        yyjson_obj_foreach (props, i, max, k, x) {
+            if (n < MAX_CANDIDATES)
+                names[n++] = yyjson_get_str(k);
+        }
     }
     AUTO_SB hint = SB_INIT(200);
     const char *name = yyjson_mut_get_str(key);

@@ -510,10 +510,12 @@ static void test_all_complaints(void **state) {
 
 static void each_key(yyjson_val *s, void (*fn)(const char *key, yyjson_val *s)) {
     size_t i, max;
-    yyjson_val *k, *v;
-    yyjson_obj_foreach (yyjson_obj_get(s, "properties"), i, max, k, v) {
-        fn(yyjson_get_str(k), v);
-        each_key(v, fn);
+    yyjson_val *k, *v, *props = yyjson_obj_get(s, "properties");
+    if (props) { /* the macro computes NULL + 1 otherwise */
+        yyjson_obj_foreach (props, i, max, k, v) {
+            fn(yyjson_get_str(k), v);
+            each_key(v, fn);
+        }
     }
     if (yyjson_is_obj(yyjson_obj_get(s, "additionalProperties")))
         each_key(yyjson_obj_get(s, "additionalProperties"), fn);
