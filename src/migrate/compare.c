@@ -4,10 +4,8 @@
 enum { VALUE_MAX = 160 };
 
 /* What a newer API server fills in that an older one did not know: no difference anyone made.
- * Each row was seen on real servers; value "*": any. */
-static const struct {
-    const char *group, *kind, *path, *value, *why;
-} new_defaults[] = {
+ * Each row was seen on real servers. */
+static const struct new_default new_defaults[] = {
     {"apps", "StatefulSet", "/spec/updateStrategy/rollingUpdate/maxUnavailable", "1",
      "defaulted from 1.35 on"},
     {"", "Pod", "/metadata/labels/topology.kubernetes.io~1*", "*",
@@ -15,6 +13,11 @@ static const struct {
     {"", "Pod", "/spec/tolerations", "*", "added by the DefaultTolerationSeconds admission"},
     {"", "Pod", "/spec/volumes", "*", "added by the ServiceAccount admission"},
 };
+
+const struct new_default *compare_new_defaults(size_t *ret_n) {
+    *ret_n = COUNT_OF(new_defaults);
+    return new_defaults;
+}
 
 struct cmp {
     struct object *o;
@@ -32,13 +35,18 @@ static const char *text_of(struct cmp *c, yyjson_mut_val *v) {
     json_mut_canonical(&b, v);
     if (b.len <= VALUE_MAX)
         return arena_strdup(c->a, sb_get(&b));
-    return arena_printf(c->a, "%.*s… (%zu bytes)", VALUE_MAX, b.p, b.len);
+    /* Not in the middle of a character: half of one could not be written as JSON. */
+    size_t n = VALUE_MAX;
+    while (n && (b.p[n] & 0xc0) == 0x80)
+        n--;
+    return arena_printf(c->a, "%.*s… (%zu bytes)", (int)n, b.p, b.len);
 }
 
-static bool is_new_default(const struct cmp *c, yyjson_mut_val *dst) {
+static bool is_new_default(const struct cmp *c, yyjson_mut_val *only) {
     const struct kube_resource *r = c->o->kind->src;
     AUTO_SB b = SB_INIT(0);
-    json_mut_canonical(&b, dst);
+    if (dst)
+        json_mut_canonical(&b, only);
     for (size_t i = 0; i < COUNT_OF(new_defaults); i++)
         if (str_eq(new_defaults[i].group, r->group) && str_eq(new_defaults[i].kind, r->kind) &&
             str_glob(new_defaults[i].path, sb_get(&c->path)) &&
@@ -48,7 +56,7 @@ static bool is_new_default(const struct cmp *c, yyjson_mut_val *dst) {
 }
 
 static void note(struct cmp *c, yyjson_mut_val *src, yyjson_mut_val *dst) {
-    if (!src && is_new_default(c, dst))
+    if (!src && (object_merges(c->o) || is_new_default(c, dst)))
         return;
     if (c->o->n_changes++ >= CHANGES_MAX)
         return;

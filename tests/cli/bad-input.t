@@ -9,8 +9,8 @@ says() { # NAME CODE REGEX COMMAND...
     local name=$1 want=$2 regex=$3 got=0
     shift 3
     "$@" >out 2>err || got=$?
-    [ "$got" = "$want" ] && [[ $(cat err) =~ $regex ]]
-    tap_result $? "$name" "exit $got, wanted $want with $regex: $*"$'\n'"$(cat err)"
+    [ "$got" = "$want" ] && [[ $(cat out err) =~ $regex ]]
+    tap_result $? "$name" "exit $got, wanted $want with $regex: $*"$'\n'"$(cat out err)"
 }
 two() { "$TANDEM" plan --context-a "$1" --context-b "$2"; }
 
@@ -19,7 +19,9 @@ says 'unknown command' 64 'did you mean migrate' "$TANDEM" migate
 says 'unknown option' 64 'did you mean --context-a' "$TANDEM" plan --contxt-a x
 says 'an option without its value' 64 'needs a value' "$TANDEM" plan --context-a
 says 'a wrong output format' 64 'none of text' "$TANDEM" plan -o xml
-says 'no file and no contexts' 64 'tandem init' "$TANDEM" plan -f /nonexistent/tandem.yaml --quiet || true
+mkdir empty
+says 'no file and no contexts' 64 'tandem init' bash -c 'cd empty && "$1" plan' _ "$TANDEM"
+says 'a file that is not there' 1 'nonexistent.*tandem init' "$TANDEM" plan -f /nonexistent/tandem.yaml
 says 'unknown context' 1 'paas-a' two pass-a paas-b
 says 'the same cluster twice' 4 'same cluster' two paas-a paas-a-reader
 says 'expired token' 1 '401|not accepted|expired' two paas-a-expired paas-b

@@ -343,11 +343,13 @@ ALLOWED = [
     Allowed("version", ANY, ("**",), lambda d: d.path[-1] == "creationTimestamp" and all(
         v is None or v is ABSENT for v in (d.va, d.vb)), "templates have none; until 1.33 they said null"),
     Allowed("version", ("StatefulSet.apps",), ("spec", "updateStrategy", "rollingUpdate", "maxUnavailable"),
-            lambda d: d.va is ABSENT and same(d.vb, 1), "the default that newer versions spell out"),
+            lambda d: {id(ABSENT)} < {id(d.va), id(d.vb)} and same(d.vb if d.va is ABSENT else d.va, 1),
+            "the default that newer versions spell out"),
     Allowed("version", ("Pod",), ("metadata", "labels", "topology.kubernetes.io/*"), lambda d: d.va is ABSENT,
             "newer API servers copy them from the node"),
     Allowed("version", ("HorizontalPodAutoscaler.autoscaling",), ("state", "conditions", "ScaledToZero"),
-            lambda d: d.va is ABSENT and d.vb == "False NotScaledToZero", "a condition that newer versions add"),
+            lambda d: (d.va is ABSENT and d.vb == "False NotScaledToZero") or (
+                d.vb is ABSENT and d.va == "False NotScaledToZero"), "a condition that newer versions add"),
     Allowed("scheduling", ("Pod",), ("spec", "nodeName"), always, "a node of one cluster"),
     Allowed("aggregation", ("ClusterRole.rbac.authorization.k8s.io",), ("rules", "**"),
             lambda d: fed_by_bootstrap(d), "collected from roles that each version brings itself"),
