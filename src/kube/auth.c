@@ -232,7 +232,7 @@ int kube_auth_new(const struct kubeconfig *k, const struct kube_context *ctx,
     return 0;
 }
 
-int kube_auth_in_cluster(struct kube_auth **ret, struct err *e) {
+int auth_in_cluster_from(const char *dir, struct kube_auth **ret, struct err *e) {
     const char *host = getenv("KUBERNETES_SERVICE_HOST"), *port = getenv("KUBERNETES_SERVICE_PORT");
     if (str_empty(host) || str_empty(port))
         return err_set(e, -ENOENT,
@@ -244,8 +244,8 @@ int kube_auth_in_cluster(struct kube_auth **ret, struct err *e) {
     auth->context = "in-cluster";
     auth->user = "the pod's service account";
     auth->kind = "service account token";
-    auth->token.path = arena_printf(auth->a, "%s/token", SERVICE_ACCOUNT);
-    struct source ca = {.path = arena_printf(auth->a, "%s/ca.crt", SERVICE_ACCOUNT)};
+    auth->token.path = arena_printf(auth->a, "%s/token", dir);
+    struct source ca = {.path = arena_printf(auth->a, "%s/ca.crt", dir)};
     int r = source_refresh(auth->a, &ca, false, e);
     if (r >= 0)
         r = source_refresh(auth->a, &auth->token, false, e);
@@ -257,6 +257,10 @@ int kube_auth_in_cluster(struct kube_auth **ret, struct err *e) {
     auth->ca_fingerprint = auth_ca_fingerprint(auth->a, ca.text);
     *ret = auth;
     return 0;
+}
+
+int kube_auth_in_cluster(struct kube_auth **ret, struct err *e) {
+    return auth_in_cluster_from(SERVICE_ACCOUNT, ret, e);
 }
 
 const char *kube_auth_server(const struct kube_auth *a) {

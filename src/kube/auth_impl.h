@@ -53,6 +53,9 @@ int source_refresh(struct arena *a, struct source *s, bool force, struct err *e)
 /* Over the DER of the certificates, in any order and however they are wrapped; "" for NULL. */
 const char *auth_ca_fingerprint(struct arena *a, const char *pem);
 
+/* kube_auth_in_cluster with the folder that the service account is mounted to. */
+int auth_in_cluster_from(const char *dir, struct kube_auth **ret, struct err *e);
+
 /* v->obj is the exec mapping. cluster: for provideClusterInfo. */
 int auth_exec_parse(struct kc_view *v, const struct kube_auth *auth, const struct kc_entry *cluster,
                     struct exec_plugin **ret);

@@ -190,7 +190,8 @@ const struct kube_resource *kube_discovery_by_name(const struct kube_discovery *
     AUTO_ARENA tmp = arena_new();
     size_t n = strcspn(name, ".");
     const char *word = arena_strndup(tmp, name, n), *rest = name[n] ? name + n + 1 : NULL;
-    for (size_t k = 0; k < COUNT_OF(ways); k++)
+    /* Nothing would match the singular that old API groups leave empty. */
+    for (size_t k = 0; n && k < COUNT_OF(ways); k++)
         for (size_t i = 0; i < d->n; i++)
             if (ways[k](&d->all[i], word) && in_group(&d->all[i], rest))
                 return &d->all[i];
