@@ -312,19 +312,22 @@ static yyjson_val *plan_counts_of(struct demo *d) {
 
 static void stages_html(struct demo *d, struct sb *b) {
     char t[CLOCK_RFC3339_MAX];
-    sb_str(b, "<h2>Stages</h2><table><tr><th>Stage</th><th>Time</th></tr>");
+    sb_str(b, "<div style=\"display:flex;gap:3rem;flex-wrap:wrap\"><div style=\"flex:1\">"
+              "<h2>Stages</h2><table><tr><th>Stage</th><th>Time</th></tr>");
     for (size_t i = 0; i < d->n_stages; i++)
         sb_fmt(b, "<tr><td>%s</td><td>%s</td></tr>", d->stage[i].name,
                clock_human(d->stage[i].ms, t));
-    sb_str(b, "</table><h2>Objects by verdict</h2><table>");
+    sb_str(b, "</table></div><div style=\"flex:1\"><h2>Objects</h2>"
+              "<table><tr><th>Verdict</th><th>Objects</th></tr>");
     size_t i, max;
     yyjson_val *key, *v;
     yyjson_val *counts = plan_counts_of(d);
     yyjson_obj_foreach(counts, i, max, key, v) {
-        sb_fmt(b, "<tr><td>%s</td><td>%lld</td></tr>", yyjson_get_str(key),
-               (long long)json_int(v, 0));
+        if (json_int(v, 0))
+            sb_fmt(b, "<tr><td>%s</td><td>%lld</td></tr>", yyjson_get_str(key),
+                   (long long)json_int(v, 0));
     }
-    sb_str(b, "</table>");
+    sb_str(b, "</table></div></div>");
 }
 
 static void report_text(struct demo *d, const struct probe_stats *st, const char *html) {
