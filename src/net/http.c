@@ -1,8 +1,8 @@
 #include "net/http_impl.h"
 
 #include <errno.h>
-#include <strings.h>
 #include <signal.h>
+#include <strings.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
 
@@ -154,6 +154,7 @@ static void call_reset(struct call *call, const struct http_req *req) {
     call->body.max = call->max_body;
     call->n_headers = 0;
     call->status = 0;
+    call->head_done = false;
     call->result = CURLE_OK;
     call->fail = 0;
     call->sent = call->streamed = false;

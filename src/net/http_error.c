@@ -27,7 +27,6 @@ static const struct {
     {CURLE_SSL_CLIENTCERT, -EPROTO, false},
     {CURLE_USE_SSL_FAILED, -EPROTO, false},
     {CURLE_URL_MALFORMAT, -EINVAL, false},
-    {CURLE_UNSUPPORTED_PROTOCOL, -EINVAL, false},
 };
 
 const char *url_authority(const char *url, size_t *ret_len) {
@@ -56,12 +55,22 @@ static int connect_code(const struct call *call) {
     }
 }
 
+/* Traces that a cut connection leaves in libcurl's text, where its code says just "TLS". */
+static const char *const cuts[] = {"SSL_ERROR_SYSCALL", "unexpected eof", "Recv failure",
+                                   "Send failure", "getpeername"};
+
+static bool looks_cut(const struct call *call) {
+    for (size_t i = 0; i < COUNT_OF(cuts); i++)
+        if (strstr(call->detail, cuts[i]))
+            return true;
+    return false;
+}
+
 /* Two things that the code alone does not tell apart: a connection cut during the handshake (a
  * balancer without a back end; may heal) from a handshake that was refused, and a TLS alert that
  * comes after the handshake (TLS 1.3 refuses a client certificate there) from a cut. */
 static int refine(const struct call *call, int code, bool *retry) {
-    bool cut = strstr(call->detail, "SSL_ERROR_SYSCALL") || strstr(call->detail, "unexpected eof");
-    if (call->result == CURLE_SSL_CONNECT_ERROR && cut) {
+    if (call->result == CURLE_SSL_CONNECT_ERROR && looks_cut(call)) {
         *retry = true;
         return -ECONNRESET;
     }
@@ -99,20 +108,27 @@ static int own_error(const struct call *call, const char *host, int len, struct 
     return call->fail;
 }
 
+static const char *reason(const struct call *call) {
+    if (call->result == CURLE_OK)
+        return "the answer was cut within its headers"; /* libcurl calls it complete */
+    if (call->result == CURLE_ABORTED_BY_CALLBACK)
+        return "the server closed a kept-alive connection before it answered";
+    if (str_starts(call->detail, "getpeername"))
+        return "the server closed the connection after the handshake";
+    return call->detail[0] ? call->detail : curl_easy_strerror(call->result);
+}
+
 int call_error(const struct call *call, struct err *e) {
-    if (!call->fail && call->result == CURLE_OK)
+    if (!call->fail && call->result == CURLE_OK && call->head_done)
         return 0;
     size_t n;
     const char *host = url_authority(call->req->url, &n);
     int len = (int)MIN(n, 256u);
     if (call->fail)
         return own_error(call, host, len, e);
-    bool retry;
-    int code = code_of(call, &retry);
-    const char *why = call->detail[0] ? call->detail : curl_easy_strerror(call->result);
-    if (call->result == CURLE_ABORTED_BY_CALLBACK)
-        why = "the server closed a kept-alive connection before it answered";
-    err_set(e, code, "%.*s: %s", len, host, why);
+    bool retry = true;
+    int code = call->result == CURLE_OK ? -ECONNRESET : code_of(call, &retry);
+    err_set(e, code, "%.*s: %s", len, host, reason(call));
     if (e)
         e->retry = retry;
     return code;

@@ -30,6 +30,7 @@ struct call {
     struct sb body;
     size_t n_headers;
     int status;
+    bool head_done; /* the empty line after the headers has come */
     CURLcode result;
     int fail;      /* our own reason for ending it, over `result` */
     bool sent;     /* bytes of the request may have reached the server */

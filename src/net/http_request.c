@@ -42,13 +42,16 @@ static bool on_status(struct call *call, const char *p, size_t n) {
         call->status = call->status * 10 + (sp[1 + i] - '0');
     sb_reset(&call->head);
     call->n_headers = 0;
+    call->head_done = false;
     return true;
 }
 
 static bool on_header_line(struct call *call, const char *p, size_t n) {
     const char *colon = memchr(p, ':', n);
+    if (*p == '\r' || *p == '\n')
+        call->head_done = true;
     if (!colon || *p == ' ' || *p == '\t')
-        return true; /* the empty line at the end, or a folded one, which HTTP has given up */
+        return true; /* the empty line, or a folded one, which HTTP has given up */
     const char *value = colon + 1, *end = p + n;
     while (value < end && (*value == ' ' || *value == '\t'))
         value++;
