@@ -20,15 +20,12 @@ static void count(struct sb *b, uint64_t v) {
     }
 }
 
+/* Three digits that count: "4.70 ms", "47.0 ms", "470 ms", "4.70 s". */
 static void ms(struct sb *b, double v) {
-    if (v < 10)
-        sb_fmt(b, "%.2f ms", v);
-    else if (v < 100)
-        sb_fmt(b, "%.1f ms", v);
-    else if (v < 10000)
-        sb_fmt(b, "%.0f ms", v);
-    else
-        sb_fmt(b, "%.1f s", v / 1000);
+    const char *unit = v < 1000 ? "ms" : "s";
+    if (v >= 1000)
+        v /= 1000;
+    sb_fmt(b, "%.*f %s", v < 10 ? 2 : v < 100 ? 1 : 0, v, unit);
 }
 
 /* "2026-11-23 10:00:00.123" */
@@ -39,6 +36,19 @@ static void date_time(struct sb *b, int64_t wall_ms, bool date) {
         sb_fmt(b, "%.10s %.8s UTC", t, t + 11);
     else
         sb_fmt(b, "%.12s", t + 11);
+}
+
+/* "12.345 s", "1:02:03.456" */
+static void td_elapsed(struct sb *b, uint64_t ns) {
+    unsigned long long t = ns / 1000000u, s = t / 1000;
+    sb_str(b, "<td class=\"n\">");
+    if (s < 100)
+        sb_fmt(b, "%llu.%03llu s", s, t % 1000);
+    else if (s < 3600)
+        sb_fmt(b, "%llu:%02llu.%03llu", s / 60, s % 60, t % 1000);
+    else
+        sb_fmt(b, "%llu:%02llu:%02llu.%03llu", s / 3600, s / 60 % 60, s % 60, t % 1000);
+    sb_str(b, "</td>");
 }
 
 static void th(struct sb *b, const char *text, bool number) {
@@ -60,6 +70,17 @@ static void td_ms(struct sb *b, double v) {
 static void td_text(struct sb *b, const char *text) {
     sb_str(b, "<td>");
     sb_html(b, text);
+    sb_str(b, "</td>");
+}
+
+static void td_reason(struct sb *b, const char *text, const char *detail) {
+    sb_str(b, "<td class=\"reason\">");
+    sb_html(b, text);
+    if (!str_empty(detail)) {
+        sb_str(b, " <span class=\"faint\">(");
+        sb_html(b, detail);
+        sb_str(b, ")</span>");
+    }
     sb_str(b, "</td>");
 }
 
@@ -174,26 +195,59 @@ static void tiles(struct sb *b, const struct report *r) {
 
 /* --- tables --- */
 
-static void since(struct sb *b, const struct mark *m, const uint64_t at[2], unsigned who) {
-    sb_str(b, "<td class=\"n\">");
-    if (m->n[who])
-        ms(b, (double)(at[who] - m->at) / 1e6);
-    else
-        sb_str(b, "–");
-    sb_str(b, "</td>");
+/* Did the cluster answer in the nearest interval before (or after) mark i in which anybody did? */
+static bool answered_before(const struct report *r, size_t i, unsigned who) {
+    const struct mark *m = r->s->mark;
+    for (size_t k = i; k-- > 0;)
+        if (m[k].n[WHO_A] + m[k].n[WHO_B])
+            return m[k].n[who] > 0;
+    return m[0].before[who];
 }
 
-static void mark_row(struct sb *b, const struct report *r, const struct mark *m) {
+static bool answered_after(const struct report *r, size_t i, unsigned who) {
+    const struct mark *m = r->s->mark;
+    for (size_t k = i + 1; k < r->s->n_marks; k++)
+        if (m[k].n[WHO_A] + m[k].n[WHO_B])
+            return m[k].n[who] > 0;
+    double quiet_s = r->elapsed_s - (double)m[i].last[who] / 1e9;
+    return quiet_s < MAX(1.0, 20 * r->s->period_ns / 1e9);
+}
+
+/* "B from 12 ms on, A until 80 ms": who came and who went between this mark and the next. */
+static void td_change(struct sb *b, const struct report *r, size_t i) {
+    const struct mark *m = &r->s->mark[i];
+    const char *comma = "";
+    sb_str(b, "<td>");
+    for (unsigned who = WHO_A; who <= WHO_B; who++) {
+        if (!m->n[who])
+            continue;
+        if (!answered_before(r, i, who)) {
+            sb_fmt(b, "%s%c from ", comma, 'A' + (int)who);
+            ms(b, (double)(m->first[who] - m->at) / 1e6);
+            sb_str(b, " on");
+            comma = ", ";
+        }
+        if (!answered_after(r, i, who)) {
+            sb_fmt(b, "%s%c until ", comma, 'A' + (int)who);
+            ms(b, (double)(m->last[who] - m->at) / 1e6);
+            comma = ", ";
+        }
+    }
+    sb_str(b, *comma ? "</td>" : "<span class=\"faint\">–</span></td>");
+}
+
+static void mark_row(struct sb *b, const struct report *r, size_t i) {
+    const struct mark *m = &r->s->mark[i];
     sb_str(b, "<tr>");
     td_text(b, m->label);
     sb_str(b, "<td class=\"n\">");
     date_time(b, report_wall(r, m->at), false);
-    sb_fmt(b, "</td><td class=\"n\">%.3f s</td>", (double)m->at / 1e9);
+    sb_str(b, "</td>");
+    td_elapsed(b, m->at);
     if (report_identifies(r)) {
         td_count(b, m->n[WHO_A], false);
         td_count(b, m->n[WHO_B], false);
-        since(b, m, m->last, WHO_A);
-        since(b, m, m->first, WHO_B);
+        td_change(b, r, i);
     }
     sb_str(b, "</tr>\n");
 }
@@ -209,12 +263,11 @@ static void marks(struct sb *b, const struct report *r) {
     if (report_identifies(r)) {
         th(b, "Answers of A", true);
         th(b, "Answers of B", true);
-        th(b, "Last A after", true);
-        th(b, "First B after", true);
+        th(b, "Change after the mark", false);
     }
     sb_str(b, "</tr></thead><tbody>\n");
     for (size_t i = 0; i < r->s->n_marks; i++)
-        mark_row(b, r, &r->s->mark[i]);
+        mark_row(b, r, i);
     sb_str(b, "</tbody></table></div></section>\n");
 }
 
@@ -271,7 +324,7 @@ static void reasons(struct sb *b, const struct report *r) {
             continue;
         sb_str(b, "<tr>");
         td_text(b, fate_title(row->fate));
-        td_text(b, row->text);
+        td_reason(b, row->text, NULL);
         for (unsigned i = 0; i < r->p->n_lanes; i++)
             td_count(b, r->s->lane[i].why[w], row->fate != PROBE_NOT_MEASURED);
         sb_str(b, "</tr>\n");
@@ -298,7 +351,8 @@ static void spells(struct sb *b, const struct report *r) {
         const struct spell *x = &r->s->spell[i];
         sb_fmt(b, "<tr><td>%s</td><td class=\"n\">", r->p->lane[x->lane].name);
         date_time(b, report_wall(r, x->from), false);
-        sb_fmt(b, "</td><td class=\"n\">%.3f s</td>", (double)x->from / 1e9);
+        sb_str(b, "</td>");
+        td_elapsed(b, x->from);
         td_count(b, x->lost, true);
         td_ms(b, spell_ms(x));
         td_ms(b, spell_ms(x) + PERIODS_UNSEEN * r->s->period_ns / 1e6);
@@ -314,21 +368,16 @@ static void failure_row(struct sb *b, const struct report *r, const struct failu
     const struct why_row *row = why_row(f->why);
     sb_str(b, "<tr><td class=\"n\">");
     date_time(b, report_wall(r, f->due), false);
-    sb_fmt(b, "</td><td class=\"n\">%.3f s</td>", (double)f->due / 1e9);
+    sb_str(b, "</td>");
+    td_elapsed(b, f->due);
     td_text(b, r->p->lane[f->lane].name);
     td_text(b, f->who <= WHO_B ? (f->who == WHO_A ? "A" : "B") : "–");
     sb_str(b, "<td>");
     sb_html(b, fate_title(row->fate));
     if (f->status)
         sb_fmt(b, " %d", f->status);
-    sb_str(b, "</td><td>");
-    sb_html(b, row->text);
-    if (f->detail[0]) {
-        sb_str(b, " <span class=\"faint\">(");
-        sb_html(b, f->detail);
-        sb_str(b, ")</span>");
-    }
     sb_str(b, "</td>");
+    td_reason(b, row->text, f->detail);
     td_ms(b, (double)f->took / 1e6);
     sb_str(b, "</tr>\n");
 }

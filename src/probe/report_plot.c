@@ -8,16 +8,16 @@
 enum {
     BINS_MAX = 520,
     LABEL_SIZE = 12,
-    LABEL_ROWS_MAX = 7,
+    LABEL_ROWS_MAX = 9,
     LABEL_ROW = 17,
     LABEL_CHARS = 40,
 };
 
 /* A column of the drawing: one or more points of the series. */
 struct bin {
-    double from, to;            /* seconds */
-    double a, b, unknown, lost; /* per second */
-    uint64_t lost_lane[LANES], lost_all, not_measured;
+    double from, to;                        /* seconds */
+    double a, b, unknown, lost, unmeasured; /* per second */
+    uint64_t lost_lane[LANES], lost_all;
     double p50, p99; /* ms; p99 < 0: nothing was answered */
 };
 
@@ -27,6 +27,7 @@ struct figure {
     size_t n;
     double width;
     double x_max;
+    bool merged; /* a column stands for several seconds */
 };
 
 /* --- bins --- */
@@ -39,7 +40,7 @@ static void bin_add(struct bin *o, const struct point *p, double *ok) {
     for (size_t k = 0; k < LANES; k++)
         o->lost_lane[k] += p->lost_lane[k];
     o->lost_all += counts_lost(c);
-    o->not_measured += c->fate[PROBE_NOT_MEASURED];
+    o->unmeasured += c->fate[PROBE_NOT_MEASURED];
     if (!c->fate[PROBE_OK])
         return;
     o->p50 += p->p50_us / 1e3 * c->fate[PROBE_OK];
@@ -53,6 +54,7 @@ static void bin_close(struct bin *o, double ok) {
     o->a /= span;
     o->b /= span;
     o->lost = (double)o->lost_all / span;
+    o->unmeasured /= span;
     o->p50 = ok > 0 ? o->p50 / ok : -1;
     if (ok <= 0)
         o->p99 = -1;
@@ -80,6 +82,7 @@ static void make_bins(struct figure *f, size_t most) {
         o->to = MAX(MIN((double)last * step, end), o->from + 0.05);
         bin_close(o, ok);
     }
+    f->merged = each * s->step_s > 1;
     f->x_max = f->n ? f->bin[f->n - 1].to : 1;
 }
 
@@ -104,6 +107,16 @@ static void shorten(char *out, size_t room, const char *s) {
     snprintf(out, room, "%.*s%s", (int)MIN(i, room - 5), s, s[i] ? "…" : "");
 }
 
+/* One row below every name that this one would touch. A line begins beside its name, so with rows
+ * going down from left to right no line crosses a name either. */
+static int row_below(const struct placed *v, size_t n, const struct placed *p) {
+    int row = 0;
+    for (size_t i = 0; i < n; i++)
+        if (v[i].row >= row && p->from < v[i].to + 8 && v[i].from < p->to + 8)
+            row = v[i].row + 1;
+    return row;
+}
+
 static bool row_is_free(const struct placed *v, size_t n, int row, const struct placed *p) {
     for (size_t i = 0; i < n; i++)
         if (v[i].row == row && p->from < v[i].to + 8 && v[i].from < p->to + 8)
@@ -111,8 +124,18 @@ static bool row_is_free(const struct placed *v, size_t n, int row, const struct 
     return true;
 }
 
-/* A name stands right of its line, or left of it near the right edge, in the first row where it
- * touches no other. Returns the number of rows used. */
+/* With too many marks at once, any row will do, and then none: the table below has them all. */
+static int choose_row(const struct placed *v, size_t n, const struct placed *p) {
+    int row = row_below(v, n, p);
+    if (row < LABEL_ROWS_MAX)
+        return row;
+    for (row = 0; row < LABEL_ROWS_MAX; row++)
+        if (row_is_free(v, n, row, p))
+            return row;
+    return -1;
+}
+
+/* A name stands right of its line, or left of it near the right edge. Returns the rows used. */
 static int place_marks(const struct figure *f, const struct plot *p, struct placed *v) {
     int rows = 0;
     for (size_t i = 0; i < f->r->s->n_marks; i++) {
@@ -124,24 +147,24 @@ static int place_marks(const struct figure *f, const struct plot *p, struct plac
         o->leftward = o->x + w > p->width - 2;
         o->from = o->leftward ? o->x - w : o->x;
         o->to = o->leftward ? o->x : o->x + w;
-        o->row = 0;
-        while (o->row < LABEL_ROWS_MAX && !row_is_free(v, i, o->row, o))
-            o->row++;
-        if (o->row == LABEL_ROWS_MAX)
-            o->row = -1;
+        o->row = choose_row(v, i, o);
         rows = MAX(rows, o->row + 1);
     }
     return rows;
 }
 
+static double name_top(const struct placed *o) {
+    return 4 + o->row * LABEL_ROW;
+}
+
 static void draw_marks(const struct plot *p, const struct placed *v, size_t n, bool names) {
-    for (size_t i = 0; i < n; i++) {
-        double y = names && v[i].row >= 0 ? 4 + v[i].row * LABEL_ROW : p->top;
-        svg_line(p->b, v[i].x, y, v[i].x, p->height - p->bottom, "mark");
-        if (names && v[i].row >= 0)
-            svg_text(p->b, v[i].x + (v[i].leftward ? -5 : 5), y + 11, "label",
+    for (size_t i = 0; i < n; i++)
+        svg_line(p->b, v[i].x, names && v[i].row >= 0 ? name_top(&v[i]) : p->top, v[i].x,
+                 p->height - p->bottom, "mark");
+    for (size_t i = 0; names && i < n; i++)
+        if (v[i].row >= 0)
+            svg_text(p->b, v[i].x + (v[i].leftward ? -5 : 5), name_top(&v[i]) + 11, "label",
                      v[i].leftward ? "end" : "start", v[i].text);
-    }
 }
 
 /* --- who answered --- */
@@ -172,8 +195,11 @@ static double level_b(const struct bin *o) {
 static double level_answered(const struct bin *o) {
     return o->a + o->b + o->unknown;
 }
-static double level_all(const struct bin *o) {
+static double level_lost(const struct bin *o) {
     return o->a + o->b + o->unknown + o->lost;
+}
+static double level_all(const struct bin *o) {
+    return o->a + o->b + o->unknown + o->lost + o->unmeasured;
 }
 
 static double highest(const struct figure *f) {
@@ -198,13 +224,14 @@ static void answered(const struct figure *f, struct sb *b, struct placed *v) {
     p.height += rows * LABEL_ROW - 20;
     plot_open(&p, "Requests answered per second by each cluster, over time");
     plot_y_axis(&p, "req/s");
+    plot_x_axis(&p, false);
     if (f->n) {
         area(f, &p, "area-a", level_0, level_a);
         area(f, &p, "area-b", level_a, level_b);
         area(f, &p, "area-u", level_b, level_answered);
-        area(f, &p, "area-lost", level_answered, level_all);
+        area(f, &p, "area-lost", level_answered, level_lost);
+        area(f, &p, "area-not", level_lost, level_all);
     }
-    plot_x_axis(&p, false);
     draw_marks(&p, v, f->r->s->n_marks, true);
     plot_close(&p);
 }
@@ -213,8 +240,6 @@ static void answered(const struct figure *f, struct sb *b, struct placed *v) {
 
 static void lost_row(const struct figure *f, struct sb *b, const struct plot *p, unsigned lane) {
     double y = p->top + lane * 24;
-    char count[32];
-    uint64_t lost = fate_lost(f->r->s->lane[lane].fate);
     sb_fmt(b, "<rect x=\"%.1f\" y=\"%.1f\" width=\"%.1f\" height=\"16\" rx=\"3\" class=\"strip\"/>",
            p->left, y, p->width - p->left - p->right);
     svg_text(b, p->left - 8, y + 12, "num", "end", f->r->p->lane[lane].name);
@@ -229,8 +254,19 @@ static void lost_row(const struct figure *f, struct sb *b, const struct plot *p,
                MIN(x, p->width - p->right - w), y, w, (unsigned long long)o->lost_lane[lane],
                o->from, o->to);
     }
-    snprintf(count, sizeof count, "%llu", (unsigned long long)lost);
-    svg_text(b, p->width - p->right + 6, y + 12, lost ? "num bad" : "num", "start", count);
+}
+
+static void lost_counts(const struct figure *f, struct sb *b, const struct plot *p) {
+    char text[96] = "";
+    uint64_t all = 0;
+    for (unsigned i = 0; i < f->r->p->n_lanes; i++) {
+        uint64_t n = fate_lost(f->r->s->lane[i].fate);
+        size_t len = strlen(text);
+        snprintf(text + len, sizeof text - len, "%s%s: %llu", i ? " · " : "", f->r->p->lane[i].name,
+                 (unsigned long long)n);
+        all += n;
+    }
+    svg_text(b, p->width - p->right, 14, all ? "num bad" : "num", "end", text);
 }
 
 static void losses(const struct figure *f, struct sb *b, const struct placed *v) {
@@ -242,13 +278,12 @@ static void losses(const struct figure *f, struct sb *b, const struct placed *v)
                      .bottom = 2,
                      .height = 26.0 + 24 * f->r->p->n_lanes,
                      .x_max = f->x_max};
-    if (f->width > 800)
-        p.right = 14;
     sb_fmt(b,
            "<svg viewBox=\"0 0 %.0f %.0f\" role=\"img\" aria-label=\"Lost requests over time, "
            "by lane\">",
            p.width, p.height);
-    svg_text(b, 2, 12, "unit", "start", "lost, by lane");
+    svg_text(b, 2, 14, "unit", "start", "lost, by lane");
+    lost_counts(f, b, &p);
     for (unsigned i = 0; i < f->r->p->n_lanes; i++)
         lost_row(f, b, &p, i);
     draw_marks(&p, v, f->r->s->n_marks, false);
@@ -332,6 +367,8 @@ static void legend_answered(struct sb *b, const struct report *r) {
     else if (r->t.by_unknown)
         legend(b, "key-u", "answered, cluster not named");
     legend(b, "key-lost", "lost");
+    if (r->t.not_measured)
+        legend(b, "key-not", "not measured");
     if (r->s->n_marks)
         legend(b, "key-mark", "mark");
     sb_str(b, "</div>");
@@ -350,7 +387,7 @@ static void draw(struct sb *b, const struct report *r, double width, const char 
     sb_str(b, "</figure>\n<figure><figcaption><h2>Latency <small>from the moment each request was "
               "due</small></h2><div class=\"legend\">");
     legend(b, "key-p50", "median");
-    legend(b, "key-p99", "99th percentile");
+    legend(b, "key-p99", f.merged ? "99th percentile (of the worst second)" : "99th percentile");
     sb_str(b, "</div></figcaption>\n");
     latency(&f, b, v);
     sb_str(b, "</figure></div>\n");

@@ -221,6 +221,9 @@ void stats_mark(struct stats *s, uint64_t at, const char *label) {
         struct mark *m = &s->mark[s->n_marks++];
         *m = (struct mark){.at = at};
         snprintf(m->label, sizeof m->label, "%s", label);
+        for (size_t k = 0; k < LANES; k++)
+            for (size_t who = WHO_A; who <= WHO_B; who++)
+                m->before[who] |= s->lane[k].by[who] > 0;
     }
     pthread_mutex_unlock(&s->lock);
 }

@@ -66,6 +66,7 @@ struct mark {
     char label[120];
     /* Answers due between this mark and the next: the first and the last of each cluster. */
     uint64_t first[2], last[2], n[2];
+    bool before[2]; /* had each answered at all when the mark was made? */
 };
 
 struct lane_total {

@@ -1,6 +1,7 @@
 #include "probe/svg.h"
 
 #include <math.h>
+#include <string.h>
 #include <time.h>
 
 enum { TICKS_APART_Y = 42, TICKS_APART_X = 92, DECADES_MAX = 9 };
@@ -119,7 +120,7 @@ static double time_step(double span, double ticks) {
     return nice_step(span, ticks);
 }
 
-static const char *elapsed_text(double s, double step, char out[32]) {
+static const char *elapsed_text(double s, double step, char out[40]) {
     unsigned long long t = (unsigned long long)(s + 0.0001);
     if (step < 1)
         snprintf(out, 32, "%.1f s", s);
@@ -132,7 +133,7 @@ static const char *elapsed_text(double s, double step, char out[32]) {
     return out;
 }
 
-static const char *clock_text(const struct plot *p, double s, double step, char out[32]) {
+static void clock_text(const struct plot *p, double s, double step, char out[40]) {
     int64_t ms = p->start_ms + (int64_t)(s * 1000 + 0.5);
     time_t t = (time_t)(ms / 1000);
     struct tm tm;
@@ -140,11 +141,10 @@ static const char *clock_text(const struct plot *p, double s, double step, char 
     size_t n = strftime(out, 32, step >= 60 && tm.tm_sec == 0 ? "%H:%M" : "%H:%M:%S", &tm);
     if (step < 1)
         snprintf(out + n, 32 - n, ".%d", (int)(ms % 1000 / 100));
-    return out;
 }
 
 void plot_x_axis(struct plot *p, bool names) {
-    char text[32];
+    char text[40];
     double frame = p->width - p->left - p->right, base = p->height - p->bottom;
     double step = time_step(p->x_max, MAX(frame / TICKS_APART_X, 2.0));
     for (double s = 0; s <= p->x_max + step / 1000; s += step) {
@@ -154,9 +154,10 @@ void plot_x_axis(struct plot *p, bool names) {
             continue;
         svg_line(p->b, x, base, x, base + 5, "tick");
         svg_text(p->b, x, base + 19, "num strong", "middle", elapsed_text(s, step, text));
-        svg_text(p->b, x, base + 34, "num", "middle", clock_text(p, s, step, text));
+        clock_text(p, s, step, text);
+        if (s <= 0)
+            snprintf(text + strlen(text), 8, " UTC");
+        svg_text(p->b, x, base + 34, "num", "middle", text);
     }
-    if (names)
-        svg_text(p->b, 2, base + 34, "unit", "start", "UTC");
     svg_line(p->b, p->left, base, p->width - p->right, base, "axis");
 }
