@@ -51,7 +51,6 @@ static bool is_shown(const struct object *o, enum output out) {
 }
 
 static void show_object(const struct object *o, bool colour, bool diff) {
-    AUTO_ARENA a = arena_new();
     const char *held = o->held && o->verdict == V_SAME ? " (held)" : "";
     printf("  %s%c %-6s%s %s %s%s", colour ? colour_of[o->verdict] : "", sign_of[o->verdict],
            verdict_name(o->verdict), colour ? "\033[0m" : "", o->kind->src->kind, o->name, held);
