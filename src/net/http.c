@@ -137,6 +137,11 @@ static void pool_put(struct http_client *c, struct call *call) {
         sb_done(&call->body);
     call->req = NULL;
     pthread_mutex_lock(&c->lock);
+    if (call->resent) {
+        /* libcurl counts resends over the life of a handle, and after five refuses the next. */
+        curl_easy_reset(call->easy);
+        call_setup_once(call);
+    }
     call->next = c->pool;
     c->pool = call;
     pthread_mutex_unlock(&c->lock);
@@ -157,7 +162,7 @@ static void call_reset(struct call *call, const struct http_req *req) {
     call->head_done = false;
     call->result = CURLE_OK;
     call->fail = 0;
-    call->sent = call->streamed = false;
+    call->sent = call->resent = call->streamed = false;
     call->detail[0] = 0;
 }
 

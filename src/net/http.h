@@ -43,7 +43,8 @@ struct http_req {
     uint32_t connect_timeout_ms;    /* 0: 5,000 */
     uint32_t timeout_ms;            /* whole request; 0: 60,000; UINT32_MAX: none (watch) */
     uint32_t stall_timeout_ms;      /* no byte received for so long ends it; 0: none */
-    size_t max_body;                /* answer larger than this is an error; 0: 64 MiB */
+    size_t max_body;                /* answer larger than this is an error; 0: 64 MiB. What on_data
+                                       gets is not counted */
     /* When set, body bytes go here (on the network thread, must not block long) and not into the
      * response; a negative return ends the request with that code. Only for 2xx answers; other
      * bodies are collected as usual. */
@@ -61,9 +62,15 @@ struct http_resp {
     uint64_t time_ns;           /* from hand-over to the last byte */
 };
 
-/* Blocks until the answer is there. 0 for any HTTP answer, whatever its status. Failures:
+/* Proxies are those of the environment (https_proxy, no_proxy, ...), as curl reads it; never for
+ * loopback, nor where connect_to is given.
+ *
+ * A write (anything but GET, HEAD, OPTIONS) is sent at most once: when a kept-alive connection dies
+ * under it, libcurl would send it again by itself; here the caller gets -ECONNRESET and maybe_sent.
+ *
+ * Blocks until the answer is there. 0 for any HTTP answer, whatever its status. Failures:
  * -ECONNREFUSED, -EHOSTUNREACH (name or route), -ETIMEDOUT, -ECONNRESET, -EPROTO (TLS; the message
- * says what), -EMSGSIZE (answer too large), -ESTOPPED, -EIO. When a failed request may have reached
+ * says what), -EMSGSIZE (answer too large), -ESTOPPED, -EINVAL (no such URL, method or header), -EIO. When a failed request may have reached
  * the server, *maybe_sent (may be NULL) is set true, else false; e->retry is set where trying again
  * can help. Messages name the host, never headers or bodies. */
 int http_do(struct http_client *c, struct arena *a, const struct http_req *req,
@@ -83,7 +90,10 @@ struct http_retry {
 };
 
 /* http_do with retries: exponential delay with full jitter, Retry-After obeyed. *attempts (may be
- * NULL) tells how many were made. The last answer (also 429/5xx) is returned as an answer. */
+ * NULL) tells how many were made. The last answer (also 429/5xx) is returned as an answer.
+ * *maybe_sent is true, with an answer too, when an earlier attempt may have been carried out: a 409
+ * or 404 may then be the echo of one's own write. A stream that gave bytes to on_data is not tried
+ * again. */
 int http_do_retry(struct http_client *c, struct arena *a, const struct http_req *req,
                   const struct http_retry *how, struct http_resp *ret, bool *maybe_sent,
                   unsigned *attempts, struct err *e);

@@ -34,6 +34,7 @@ struct call {
     CURLcode result;
     int fail;      /* our own reason for ending it, over `result` */
     bool sent;     /* bytes of the request may have reached the server */
+    bool resent;   /* libcurl wanted to send it again */
     bool streamed; /* on_data got some */
     char detail[CURL_ERROR_SIZE];
 };

@@ -17,6 +17,7 @@ static int on_send(void *userp, char *peer UNUSED, char *local UNUSED, int peer_
     struct call *call = userp;
     const char *m = call->req->method;
     bool safe = str_eq(m, "GET") || str_eq(m, "HEAD") || str_eq(m, "OPTIONS");
+    call->resent = call->sent;
     if (call->sent && !safe)
         return CURL_PREREQFUNC_ABORT;
     call->sent = true;

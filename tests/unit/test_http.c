@@ -418,6 +418,51 @@ static void test_no_hidden_resend(void **state UNUSED) {
     }
 }
 
+/* libcurl's own limit of five resends is for the life of a handle; ours are kept for ever. */
+static void test_resends_are_not_counted_up(void **state UNUSED) {
+    enum { N = 8 };
+    static const char *const paths[N] = {"/0", "/1", "/2", "/3", "/4", "/5", "/6", "/7"};
+    struct fake_reply table[2 * N];
+    for (size_t i = 0; i < N; i++) {
+        table[2 * i] = (struct fake_reply){paths[i], NULL, .then = FAKE_CLOSE, .times = i ? 1 : 0};
+        table[2 * i + 1] = (struct fake_reply){paths[i], OK};
+    }
+    table[0] = table[1];
+    struct fake *f = fake_start(table, COUNT_OF(table), NULL);
+    for (size_t i = 0; i < N; i++) {
+        struct http_req req = {.method = "GET"};
+        req.url = arena_printf(arena, "http://127.0.0.1:%d%s", fake_port(f), paths[i]);
+        must_ask(req);
+        assert_int_equal(fake_hits(f, paths[i]), i ? 2 : 1);
+    }
+    fake_stop(f);
+}
+
+static void test_proxy(void **state UNUSED) {
+    const struct {
+        const char *url, *connect_to;
+        bool proxied;
+    } rows[] = {
+        {"http://www.example.com/ok", NULL, true},
+        {url("/ok"), NULL, false}, /* loopback */
+        {"http://www.example.com/ok", strstr(url(""), "127.0.0.1"), false},
+        {arena_printf(arena, "http://localhost:%d/ok", fake_port(server)), NULL, false},
+    };
+    static const struct fake_reply via[] = {{"http://www.example.com/ok", OK}};
+    struct fake *proxy = fake_start(via, COUNT_OF(via), NULL);
+    unsigned proxied = 0;
+    setenv("http_proxy", arena_printf(arena, "http://127.0.0.1:%d", fake_port(proxy)), 1);
+    for (size_t i = 0; i < COUNT_OF(rows); i++) {
+        struct http_req req = {
+            .method = "GET", .url = rows[i].url, .connect_to = rows[i].connect_to};
+        assert_int_equal(must_ask(req).status, 200);
+        proxied += rows[i].proxied;
+        assert_int_equal(fake_requests(proxy), proxied);
+    }
+    unsetenv("http_proxy");
+    fake_stop(proxy);
+}
+
 struct canceller {
     struct http_cancel cancel;
     struct http_req req;
@@ -635,6 +680,46 @@ static void test_crowd(void **state UNUSED) {
     assert_in_range(fake_accepted(server), 1, CROWD);
 }
 
+/* Everything at once: what goes wrong for one request never touches another. */
+static void storm_member(void *ctx UNUSED, size_t index) {
+    static const struct {
+        const char *path;
+        int want;
+    } rows[] = {{"/ok", 200},          {"/close", -ECONNRESET},    {"/echo", 200},
+                {"/hang", -ETIMEDOUT}, {"/cut-body", -ECONNRESET}, {"/chunked", 200},
+                {"/bye", 200},         {"/big", -EMSGSIZE},        {"/watch", -ECANCELED},
+                {"/watch", -ESTOPPED}};
+    AUTO_ARENA a = arena_new();
+    for (size_t i = index; i < index + 4 * COUNT_OF(rows); i++) {
+        size_t k = i % COUNT_OF(rows);
+        struct http_cancel cancel = {.stop = rows[k].want == -ESTOPPED};
+        struct stream s = {.stop_after = 2};
+        struct http_req req = {.method = "GET", .timeout_ms = 20000, .max_body = 2000};
+        struct http_resp resp;
+        struct err e = {0};
+        frame_init(&s.frame, 100);
+        req.url = arena_printf(a, "http://127.0.0.1:%d%s", fake_port(server), rows[k].path);
+        req.lane = index % 4 ? "x" : NULL;
+        req.cancel = &cancel;
+        req.stall_timeout_ms = rows[k].want == -ETIMEDOUT ? 60 : 0;
+        req.on_data = str_eq(rows[k].path, "/watch") ? on_stream : NULL;
+        req.ctx = &s;
+        int r = http_do(client, a, &req, &resp, NULL, &e);
+        if ((r < 0 ? r : resp.status) != rows[k].want) {
+            print_error("%s: %d %s\n", rows[k].path, r, e.msg);
+            atomic_fetch_add(&crowd_bad, 1);
+        }
+        frame_done(&s.frame);
+    }
+}
+
+static void test_storm(void **state UNUSED) {
+    atomic_store(&crowd_bad, 0);
+    workers_join(workers_start(24, storm_member, NULL));
+    assert_int_equal(atomic_load(&crowd_bad), 0);
+    must_ask(get("/ok"));
+}
+
 static int collect(void *ctx, char *line, size_t len) {
     struct sb *b = ctx;
     sb_fmt(b, "<%.*s>", (int)len, line);
@@ -694,6 +779,9 @@ int main(void) {
         WITH(test_retry_unsent),
         WITH(test_retry_stream),
         WITH(test_crowd),
+        WITH(test_storm),
+        WITH(test_proxy),
+        WITH(test_resends_are_not_counted_up),
     };
     return cmocka_run_group_tests_name("http", tests, NULL, NULL);
 }
