@@ -33,6 +33,13 @@ def children(pid):
         return []
 
 
+def threads(pid):
+    try:
+        return len(os.listdir(f"/proc/{pid}/task"))
+    except OSError:
+        return 0
+
+
 class Process:
     """One process of the bed by name. Its pid is in RUN/NAME.pid; beside it lies
     the time it was started, so that a pid used again is never taken for it."""
@@ -44,7 +51,8 @@ class Process:
         self.log = os.path.join(log, name + ".log")
 
     def pid(self):
-        """The pid, or None when it does not run (a zombie does not)."""
+        """The pid, or None when it does not run. A zombie does not, once its other
+        threads are gone too: until then they hold its files and ports."""
         try:
             with open(self.pid_file, encoding="ascii") as f:
                 pid = int(f.read())
@@ -53,7 +61,8 @@ class Process:
         except (OSError, ValueError):
             return None
         now = stat(pid)
-        return pid if now and now[0] not in "ZX" and now[1] == born else None
+        runs = now and now[1] == born and (now[0] not in "ZX" or threads(pid) > 1)
+        return pid if runs else None
 
     def start(self, argv, env):
         with open(self.log, "ab") as log:
