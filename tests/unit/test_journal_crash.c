@@ -9,6 +9,7 @@
 #include <string.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 
 #include <cmocka.h>
@@ -38,7 +39,8 @@ static int setup(void **state) {
 }
 
 static int teardown(void **state) {
-    static const char *const names[] = {"", "-wal", "-shm", ".lock", ".new", ".link", ".link.lock"};
+    static const char *const names[] = {"",     "-wal",         "-shm",     ".lock",
+                                        ".new", ".new-journal", ".new-wal", ".link"};
     struct fixture *f = *state;
     for (size_t i = 0; i < COUNT_OF(names); i++)
         unlink(arena_printf(f->a, "%s%s", f->path, names[i]));
@@ -130,6 +132,30 @@ static void test_file_format(void **state) {
                      0);
 }
 
+/* Every commit waits for the disk: SQLite's calls of these are counted. */
+static unsigned syncs;
+
+int fdatasync(int fd) {
+    syncs++;
+    return (int)syscall(SYS_fdatasync, fd);
+}
+int fsync(int fd) {
+    syncs++;
+    return (int)syscall(SYS_fsync, fd);
+}
+
+static void test_commits_are_synced(void **state) {
+    struct fixture *f = *state;
+    struct err e = {0};
+    struct journal *j = open_or_fail(f->path, false);
+    for (int i = 0; i < 10; i++) {
+        unsigned before = syncs;
+        good(journal_set(j, "k", i % 2 ? "v" : "w", &e), &e);
+        assert_true(syncs > before);
+    }
+    journal_close(j);
+}
+
 /* --- files that are not ours --- */
 
 static void put_text(struct fixture *f, const char *text) {
@@ -146,6 +172,13 @@ static void no_file(struct fixture *f) {
 }
 static void empty(struct fixture *f) {
     put_text(f, "");
+}
+static void leftovers(struct fixture *f) { /* of a crash while one was being made */
+    static const char *const names[] = {".new", ".new-journal", ".new-wal"};
+    for (size_t i = 0; i < COUNT_OF(names); i++)
+        assert_int_equal(
+            file_write_atomic(arena_printf(f->a, "%s%s", f->path, names[i]), "half", 4, 0400, NULL),
+            0);
 }
 static void prose(struct fixture *f) {
     put_text(f, "apiVersion: tandem.dev/v1\n");
@@ -190,6 +223,7 @@ static const struct {
 } kinds[] = {
     {no_file, -ENOENT, 0, "no journal"},
     {empty, -ENOENT, 0, "no journal"},
+    {leftovers, -ENOENT, 0, "no journal"},
     {prose, -EBADMSG, -EBADMSG, "not a journal of tandem"},
     {long_prose, -EBADMSG, -EBADMSG, "not a journal of tandem"},
     {other_sqlite, -EBADMSG, -EBADMSG, "another program"},
@@ -241,6 +275,8 @@ static void test_foreign_files_are_untouched(void **state) {
 
 /* --- one process at a time --- */
 
+#define LEAVE_WAL "--leave-wal"
+
 static void test_busy(void **state) {
     struct fixture *f = *state;
     struct err e = {0};
@@ -264,6 +300,16 @@ static void test_busy(void **state) {
     journal_close(open_or_fail(f->path, false));
 }
 
+/* In a process of its own, since SQLite's idea of the locks held is per process: leaving WAL mode
+ * needs the file for oneself. 0 when that was refused. */
+static int try_to_leave_wal(const char *path) {
+    sqlite3 *db;
+    sqlite3_open(path, &db);
+    int rc = sqlite3_exec(db, "PRAGMA journal_mode = DELETE", NULL, NULL, NULL);
+    sqlite3_close(db);
+    return rc == SQLITE_BUSY ? 0 : 1;
+}
+
 /* Two opens in one process must not cost the first its locks (POSIX locks go with any close). */
 static void test_locks_survive_a_second_open(void **state) {
     struct fixture *f = *state;
@@ -271,11 +317,9 @@ static void test_locks_survive_a_second_open(void **state) {
     assert_int_equal(journal_open(f->path, false, &k, NULL), -EBUSY);
     journal_close(open_or_fail(f->path, true));
     pid_t pid = fork();
-    if (pid == 0) { /* leaving WAL mode needs the file for oneself: it must not be had */
-        sqlite3 *db;
-        sqlite3_open(f->path, &db);
-        int rc = sqlite3_exec(db, "PRAGMA journal_mode = DELETE", NULL, NULL, NULL);
-        _exit(rc == SQLITE_BUSY ? 0 : 1);
+    if (pid == 0) {
+        execl("/proc/self/exe", "test_journal_crash", LEAVE_WAL, f->path, NULL);
+        _exit(1);
     }
     assert_int_equal(wait_for(pid), 0);
     journal_close(j);
@@ -644,11 +688,14 @@ static void test_speed(void **state) {
 
 #define ROW(fn) cmocka_unit_test_setup_teardown(fn, setup, teardown)
 
-int main(void) {
+int main(int argc, char **argv) {
+    if (argc == 3 && str_eq(argv[1], LEAVE_WAL))
+        return try_to_leave_wal(argv[2]);
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_modes),
         ROW(test_modes_are_tightened),
         ROW(test_file_format),
+        ROW(test_commits_are_synced),
         cmocka_unit_test(test_foreign_files),
         ROW(test_foreign_files_are_untouched),
         ROW(test_busy),
