@@ -77,7 +77,7 @@ static void answered(struct job *j, struct item *it) {
     world_lock(j->w);
     o->outcome = it->ok ? OUT_DONE : OUT_FAILED;
     if (it->ok && !o->uid_dst)
-        o->uid_dst = xstrdup(it->uid); /* lives as long as the process's one migration */
+        o->uid_dst = world_keep(j->w, it->uid);
     world_unlock(j->w);
     pthread_mutex_lock(&j->lock);
     keep_times(j, it);
@@ -133,7 +133,7 @@ static void record(struct job *j, struct item **v, size_t n) {
     world_lock(j->w);
     for (size_t i = 0; i < n; i++)
         if (!v[i]->ok)
-            v[i]->o->note = xstrdup(err_msg(&v[i]->err));
+            v[i]->o->note = world_keep(j->w, err_msg(&v[i]->err));
     world_unlock(j->w);
     for (size_t i = 0; i < n; i++)
         item_free(v[i]);
@@ -233,7 +233,7 @@ static bool is_stale(struct job *j, struct object *o, yyjson_val *body) {
 static void refuse(struct job *j, struct object *o, const struct err *e) {
     world_lock(j->w);
     o->outcome = OUT_FAILED;
-    o->note = xstrdup(err_msg(e));
+    o->note = world_keep(j->w, err_msg(e));
     world_unlock(j->w);
     pthread_mutex_lock(&j->lock);
     j->res.failed++;

@@ -246,6 +246,10 @@ const uint8_t *world_salt(const struct world *w) {
     return w->salt;
 }
 
+const char *world_keep(struct world *w, const char *s) {
+    return arena_strdup(w->a, s);
+}
+
 void world_lock(struct world *w) {
     pthread_mutex_lock(&w->lock);
 }

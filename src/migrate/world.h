@@ -84,6 +84,8 @@ bool world_dst_has_uid(const struct world *w, const char *uid);
 bool world_sa_lists_secret(const struct world *w, const char *ns, const char *secret);
 const struct scrub_env *world_scrub_env(const struct world *w);
 const uint8_t *world_salt(const struct world *w);
+/* A copy of s that lives as long as the world. Under world_lock(). */
+const char *world_keep(struct world *w, const char *s);
 void world_lock(struct world *w);
 void world_unlock(struct world *w);
 
