@@ -95,6 +95,19 @@ static bool definition_comes(struct world *w, const struct object *o) {
     return true;
 }
 
+/* Somebody asked for a hold that cannot be had: to create it unheld would let loose what must not
+ * act, and nobody would notice. */
+static bool cannot_hold(struct object *o) {
+    bool asked = o->verdict == V_HOLD || (!o->rule && (o->facts & FACT_HOLD_ASKED));
+    if (!asked || hold_row_of(o->kind->src))
+        return false;
+    o->held = false;
+    decide(o, V_BLOCK, "hold-impossible",
+           "it should be held, but objects of its kind have no field that holds them; hold what "
+           "runs it, or skip it");
+    return true;
+}
+
 /* Recreated at all? Sets skip, block, hold or create; what is in the destination comes after. */
 static void decide_by_rules(struct world *w, struct object *o) {
     if (decide_by_user(w, o) && o->verdict != V_CREATE && o->verdict != V_HOLD)
@@ -108,7 +121,7 @@ static void decide_by_rules(struct world *w, struct object *o) {
         decide(o, V_BLOCK, "api-missing", block_missing_api(w, o));
         return;
     }
-    if (o->rule)
+    if (cannot_hold(o) || o->rule)
         return;
     const struct hold_row *h = hold_wanted(o);
     if (!h && (o->facts & FACT_HOLD_ASKED))
@@ -155,32 +168,11 @@ static void compare_owners(struct world *w, struct object *o) {
     }
 }
 
-static bool mergeable(const struct world *w, const struct object *o) {
-    (void)w;
-    return o->kind->merge && (object_is(o, "", "Namespace") || str_eq(o->name, "default"));
-}
-
-/* An object of a merged kind is complete when everything the source says is there: what only the
- * destination has may stay. */
-static void drop_extra_changes(struct object *o) {
-    struct change **p = &o->changes;
-    while (*p) {
-        if ((*p)->src) {
-            p = &(*p)->next;
-        } else {
-            *p = (*p)->next;
-            o->n_changes--;
-        }
-    }
-}
-
 static void decide_by_destination(struct world *w, struct object *o) {
     if (!o->uid_dst || (o->verdict != V_CREATE && o->verdict != V_HOLD))
         return;
     compare_owners(w, o);
-    bool merge = mergeable(w, o);
-    if (merge)
-        drop_extra_changes(o);
+    bool merge = object_merges(o);
     bool held_now = o->facts_dst & FACT_HELD;
     if (o->n_changes == 0) {
         o->held = held_now;

@@ -45,8 +45,7 @@ static const char *text_of(struct cmp *c, yyjson_mut_val *v) {
 static bool is_new_default(const struct cmp *c, yyjson_mut_val *only) {
     const struct kube_resource *r = c->o->kind->src;
     AUTO_SB b = SB_INIT(0);
-    if (dst)
-        json_mut_canonical(&b, only);
+    json_mut_canonical(&b, only);
     for (size_t i = 0; i < COUNT_OF(new_defaults); i++)
         if (str_eq(new_defaults[i].group, r->group) && str_eq(new_defaults[i].kind, r->kind) &&
             str_glob(new_defaults[i].path, sb_get(&c->path)) &&
@@ -56,7 +55,10 @@ static bool is_new_default(const struct cmp *c, yyjson_mut_val *only) {
 }
 
 static void note(struct cmp *c, yyjson_mut_val *src, yyjson_mut_val *dst) {
-    if (!src && (object_merges(c->o) || is_new_default(c, dst)))
+    if (!src && object_merges(c->o))
+        return;
+    /* Either way round: a newer source may run into an older destination. */
+    if ((!src && dst && is_new_default(c, dst)) || (!dst && src && is_new_default(c, src)))
         return;
     if (c->o->n_changes++ >= CHANGES_MAX)
         return;

@@ -15,11 +15,12 @@ static const char *const system_managers[] = {
     "api-priority-and-fairness-config-producer-v1", "service-account-controller", "node-controller",
 };
 
+/* OpenShift's controllers name themselves openshift.io/CONTROLLER. */
 static bool is_system_manager(const char *name) {
     for (size_t i = 0; i < COUNT_OF(system_managers); i++)
         if (str_eq(name, system_managers[i]))
             return true;
-    return false;
+    return str_starts(name, "openshift.io/") || str_eq(name, "openshift-controller-manager");
 }
 
 bool facts_system_made(yyjson_val *body) {
@@ -171,6 +172,10 @@ static bool hold_asked(yyjson_val *b) {
     return v && !str_eq(v, "false");
 }
 
+static bool registry_token(yyjson_val *b) {
+    return annotation(b, "openshift.io/internal-registry-auth-token.service-account") != NULL;
+}
+
 /* An account that carries nothing but its name. */
 static bool bare_account(yyjson_val *b) {
     static const char *const members[] = {"imagePullSecrets", "secrets"};
@@ -201,6 +206,7 @@ static const struct {
     {FACT_TOKEN, "", "Secret", token},
     {FACT_TOKEN_SHAPE, "", "Secret", token_shape},
     {FACT_BOOTSTRAP_TOKEN, "", "Secret", bootstrap_token},
+    {FACT_REGISTRY_TOKEN, "", "Secret", registry_token},
     {FACT_SELECTOR, "", "Service", has_selector},
     {FACT_MANAGED_ENDPOINTS, "", "Endpoints", managed_endpoints},
     {FACT_MANAGED_ENDPOINTS, "discovery.k8s.io", "EndpointSlice", managed_endpoints},

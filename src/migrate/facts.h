@@ -7,7 +7,8 @@
 uint32_t facts_read(const char *group, const char *kind, yyjson_val *body);
 /* The owner references, copied into a; NULL when there are none. */
 struct owner *facts_owners(struct arena *a, yyjson_val *body);
-/* True when only parts of the control plane (or nobody) have written fields of the body. */
+/* True when only parts of the control plane have written fields of the body; false when it names no
+ * manager at all, since exports and some proxies leave them out. */
 bool facts_system_made(yyjson_val *body);
 /* Does a manager outside the control plane own the field that fields_v1_path (like
  * {"f:spec","f:clusterIP"}, NULL-terminated) names? Array elements: "k:" and "v:" keys match "*". */

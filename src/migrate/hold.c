@@ -41,10 +41,19 @@ static bool is_holding(yyjson_mut_val *v, const struct hold_row *row) {
     return str_eq(sb_get(&b), row->value);
 }
 
+/* NULL when it is not JSON. */
 static yyjson_mut_val *literal(yyjson_mut_doc *d, const char *json) {
     yyjson_doc *doc = yyjson_read_opts((char *)(uintptr_t)json, strlen(json),
                                        YYJSON_READ_NUMBER_AS_RAW, &d->alc, NULL);
-    return doc ? yyjson_val_mut_copy(d, yyjson_doc_get_root(doc)) : yyjson_mut_null(d);
+    return doc ? yyjson_val_mut_copy(d, yyjson_doc_get_root(doc)) : NULL;
+}
+
+/* What the annotation holds was ours when it was written; since then anybody may have put anything
+ * there, and it goes into a patch as it is. */
+static bool is_literal(const char *json) {
+    AUTO_ARENA a = arena_new();
+    yyjson_val *v;
+    return json && json_parse(a, json, strlen(json), &v, NULL) >= 0 && !yyjson_is_ctn(v);
 }
 
 bool hold_do(yyjson_mut_doc *d, yyjson_mut_val *root, const struct hold_row *row) {
@@ -77,7 +86,7 @@ static const struct hold_row *row_of_tree(yyjson_mut_val *root) {
 bool hold_undo(yyjson_mut_doc *d, yyjson_mut_val *root) {
     yyjson_mut_val *notes = json_mut_get(root, "metadata", "annotations");
     const char *orig = json_mut_str(notes, HOLD_ANNOTATION);
-    const struct hold_row *row = orig ? row_of_tree(root) : NULL;
+    const struct hold_row *row = is_literal(orig) ? row_of_tree(root) : NULL;
     if (!row)
         return false;
     yyjson_mut_val *spec = json_mut_obj_at(d, root, "spec");
@@ -116,5 +125,5 @@ char *hold_patch(struct arena *a, yyjson_val *live, const struct hold_row *row) 
 
 char *unhold_patch(struct arena *a, yyjson_val *live, const struct hold_row *row) {
     const char *orig = json_str(live, "metadata", "annotations", HOLD_ANNOTATION);
-    return orig ? patch_text(a, live, row, orig, NULL) : NULL;
+    return is_literal(orig) ? patch_text(a, live, row, orig, NULL) : NULL;
 }

@@ -26,7 +26,8 @@ const struct hold_row *hold_wanted(const struct object *o);
 /* Sets the field to the holding value and writes the annotation. False when it already has that
  * value (its owner holds it): nothing is changed then. */
 bool hold_do(yyjson_mut_doc *d, yyjson_mut_val *root, const struct hold_row *row);
-/* The other way: original value back, annotation gone. False when it was not held. */
+/* The other way: original value back, annotation gone. False when it was not held, or when the
+ * annotation's value is not one that hold_do() writes: nothing is changed then. */
 bool hold_undo(yyjson_mut_doc *d, yyjson_mut_val *root);
 /* The same as merge patches (RFC 7386) against a live object, guarded by its resourceVersion. Text in a;
  * NULL when there is nothing to do. */

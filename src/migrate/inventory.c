@@ -20,16 +20,6 @@ enum { READERS = 2, UNSORTED = -4100, KEY_MAX = 600 };
 
 /* --- which kinds --- */
 
-static bool is_custom(const struct kube_resource *r) {
-    static const char *const built_in[] = {"", "apps", "batch", "autoscaling", "policy", "extensions"};
-    for (size_t i = 0; i < COUNT_OF(built_in); i++)
-        if (str_eq(built_in[i], r->group))
-            return false;
-    return !str_ends(r->group, ".k8s.io") || str_ends(r->group, ".x-k8s.io") ||
-           str_eq(r->group, "gateway.networking.k8s.io") ||
-           str_eq(r->group, "snapshot.storage.k8s.io");
-}
-
 /* The version to speak: the source's preferred one if the destination serves it, else the first
  * that both serve (the source's API server converts). */
 static const struct kube_resource *common_version(struct world *w, const struct kube_resource *r,
@@ -70,7 +60,7 @@ static void add_kind(struct world *w, const struct kube_resource *src,
     struct kind *k = &w->kinds[w->n_kinds++];
     *k = (struct kind){.src = src,
                        .dst = dst,
-                       .wave = order_wave(src, is_custom(src)),
+                       .wave = order_wave(src, order_is_custom(src)),
                        .merge = merges(src)};
 }
 

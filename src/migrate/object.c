@@ -30,6 +30,10 @@ bool object_is(const struct object *o, const char *group, const char *kind) {
     return str_eq(o->kind->src->kind, kind) && str_eq(o->kind->src->group, group);
 }
 
+bool object_merges(const struct object *o) {
+    return o->kind->merge && (object_is(o, "", "Namespace") || str_eq(o->name, "default"));
+}
+
 bool object_is_secret(const struct object *o) {
     return object_is(o, "", "Secret");
 }

@@ -46,6 +46,7 @@ enum fact {
     FACT_HOLD_ASKED = 1 << 20,     /* annotation tandem.dev/hold */
     FACT_SNAPSHOT_BOUND = 1 << 21,
     FACT_BARE_ACCOUNT = 1 << 22,   /* ServiceAccount that holds nothing but its name */
+    FACT_REGISTRY_TOKEN = 1 << 23, /* Secret that OpenShift made for its own registry */
 };
 
 struct owner {
@@ -96,3 +97,6 @@ char *object_ref_of(struct arena *a, const char *group, const char *kind, const 
 char *object_title(struct arena *a, const struct object *o);
 bool object_is(const struct object *o, const char *group, const char *kind);
 bool object_is_secret(const struct object *o);
+/* Something else than a user makes it in every cluster: the destination's is completed with what
+ * the source says, and what only the destination has stays. */
+bool object_merges(const struct object *o);

@@ -43,6 +43,42 @@ const struct wave_row *order_table(size_t *ret_n) {
     return table;
 }
 
+/* The API groups that Kubernetes itself serves, those of all versions from 1.28 to 1.37. A suffix
+ * says nothing: autoscaling.k8s.io and policy.networking.k8s.io, for two, come as CRDs. */
+static const char *const own_groups[] = {
+    "",
+    "admissionregistration.k8s.io",
+    "apiextensions.k8s.io",
+    "apiregistration.k8s.io",
+    "apps",
+    "authentication.k8s.io",
+    "authorization.k8s.io",
+    "autoscaling",
+    "batch",
+    "certificates.k8s.io",
+    "coordination.k8s.io",
+    "discovery.k8s.io",
+    "events.k8s.io",
+    "extensions",
+    "flowcontrol.apiserver.k8s.io",
+    "internal.apiserver.k8s.io",
+    "networking.k8s.io",
+    "node.k8s.io",
+    "policy",
+    "rbac.authorization.k8s.io",
+    "resource.k8s.io",
+    "scheduling.k8s.io",
+    "storage.k8s.io",
+    "storagemigration.k8s.io",
+};
+
+bool order_is_custom(const struct kube_resource *r) {
+    for (size_t i = 0; i < COUNT_OF(own_groups); i++)
+        if (str_eq(own_groups[i], r->group))
+            return false;
+    return true;
+}
+
 int order_wave(const struct kube_resource *r, bool custom) {
     int best = custom ? WAVE_CUSTOM : WAVE_OTHER;
     for (size_t i = 0; i < COUNT_OF(table); i++) {

@@ -10,6 +10,8 @@ struct wave_row {
     const char *why;
 };
 const struct wave_row *order_table(size_t *ret_n);
+/* Is it of an API group that Kubernetes does not bring itself? */
+bool order_is_custom(const struct kube_resource *r);
 /* Wave of a kind by the table. Custom resources are a wave of their own. */
 int order_wave(const struct kube_resource *r, bool custom);
 /* Must everything of earlier waves be answered before a kind of this wave is begun? */

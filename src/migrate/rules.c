@@ -57,22 +57,32 @@ static bool first_service_range(const struct object *o, const struct world *w UN
     return str_eq(o->name, "kubernetes");
 }
 
+/* Never true of the first one; a condition all the same, since a kind that a row without one skips
+ * is not even read, and nobody would see that a range was left out. */
+static bool added_service_range(const struct object *o, const struct world *w) {
+    return !first_service_range(o, w);
+}
+
+static bool openshift_account(const struct object *o, const struct world *w UNUSED) {
+    return str_eq(o->name, "default") || str_eq(o->name, "builder") || str_eq(o->name, "deployer");
+}
+
 /* The child of a controller that makes it again, wherever that controller goes: with its owner
  * recreated a copy would be a duplicate, with its owner left out it would be an orphan nobody asked
  * for. A child whose owner is gone from the source is an orphan already and stays one. */
 static bool made_again(const struct object *o, const struct world *w) {
     if (!w)
         return false;
+    /* Under a label selector an owner that was not read may well be there. */
+    bool guess = world_opts(w)->label_selector != NULL;
     for (const struct owner *x = o->owners; x; x = x->next)
         if (x->controller && rules_regenerable(o->kind->src->kind, x->kind) &&
-            world_by_uid(w, x->uid))
+            (guess || world_by_uid(w, x->uid)))
             return true;
     return false;
 }
 
-static const struct {
-    const char *child, *owner; /* owner NULL: any */
-} regenerable[] = {
+static const struct regenerable regenerable[] = {
     {"Pod", NULL},
     {"ReplicaSet", "Deployment"},
     {"ReplicaSet", "Rollout"},
@@ -88,6 +98,11 @@ static const struct {
     {"Challenge", "Order"},
 };
 
+const struct regenerable *rules_regenerables(size_t *ret_n) {
+    *ret_n = COUNT_OF(regenerable);
+    return regenerable;
+}
+
 bool rules_regenerable(const char *child_kind, const char *owner_kind) {
     for (size_t i = 0; i < COUNT_OF(regenerable); i++)
         if (str_eq(regenerable[i].child, child_kind) &&
@@ -100,7 +115,8 @@ bool rules_regenerable(const char *child_kind, const char *owner_kind) {
 
 /* Sources: docs/OBJECTS.md. */
 static const struct rule table[] = {
-    KIND("kind-event", NULL, "Event", "a record of what happened in one cluster"),
+    KIND("kind-event", "", "Event", "a record of what happened in one cluster"),
+    KIND("kind-event", "events.k8s.io", "Event", "a record of what happened in one cluster"),
     KIND("kind-node", "", "Node", "a machine of one cluster"),
     KIND("kind-binding", "", "Binding", "an act, not an object"),
     KIND("kind-csinode", "storage.k8s.io", "CSINode", "state of a machine of one cluster"),
@@ -113,7 +129,9 @@ static const struct rule table[] = {
          "a candidate for a lock in one cluster"),
     KIND("kind-storageversion", "internal.apiserver.k8s.io", "StorageVersion",
          "kept by the API servers of one cluster"),
-    KIND("kind-storageversionmigration", NULL, "StorageVersionMigration",
+    KIND("kind-storageversionmigration", "storagemigration.k8s.io", "StorageVersionMigration",
+         "work on the store of one cluster"),
+    KIND("kind-storageversionmigration", "migration.k8s.io", "StorageVersionMigration",
          "work on the store of one cluster"),
     KIND("kind-resourceslice", "resource.k8s.io", "ResourceSlice",
          "reported by the drivers of one cluster's machines"),
@@ -128,6 +146,9 @@ static const struct rule table[] = {
     KIND("kind-ciliumidentity", "cilium.io", "CiliumIdentity", "given by one cluster's agents"),
     KIND("kind-ciliumnode", "cilium.io", "CiliumNode", "a machine of one cluster"),
     KIND("kind-installplan", "operators.coreos.com", "InstallPlan", "made by OLM"),
+    KIND("kind-openshift-rbac", "authorization.openshift.io", NULL,
+         "another view of what rbac.authorization.k8s.io holds"),
+    KIND("kind-openshift-project", "project.openshift.io", NULL, "another view of Namespaces"),
 
     {"deleting", NULL, NULL, FACT_DELETING, NULL, "it is being deleted in the source"},
     {"system-namespace", "", "Namespace", 0, own_namespace, "every cluster has it"},
@@ -143,6 +164,10 @@ static const struct rule table[] = {
      "the cluster's own CA, put into each namespace by a controller"},
     {"default-account", "", "ServiceAccount", FACT_BARE_ACCOUNT, default_account,
      "made by a controller in each namespace; nobody changed it"},
+    {"openshift-account", "", "ServiceAccount", FACT_SYSTEM_MADE, openshift_account,
+     "made by OpenShift in each namespace; nobody changed it"},
+    {"openshift-pull-secret", "", "Secret", FACT_REGISTRY_TOKEN, NULL,
+     "made by OpenShift for the registry inside one cluster"},
     {"bootstrap-token", "", "Secret", FACT_BOOTSTRAP_TOKEN, NULL, "lets machines join one cluster"},
     {"token-auto", "", "Secret", FACT_TOKEN_SHAPE, listed_token,
      "made by the token controller for a ServiceAccount"},
@@ -155,7 +180,7 @@ static const struct rule table[] = {
     {"priority-system", "scheduling.k8s.io", "PriorityClass", 0, system_priority,
      "reserved name; every cluster has it"},
     {"service-range", NET, "ServiceCIDR", 0, first_service_range, "set by a flag of the API server"},
-    {"service-range-own", NET, "ServiceCIDR", 0, NULL,
+    {"service-range-own", NET, "ServiceCIDR", 0, added_service_range,
      "an address range of one cluster; add one of the destination's by hand if it needs more"},
     {"ip-allocated", NET, "IPAddress", FACT_IP_ALLOCATED, NULL, "allocated for a Service"},
     {"trust-bundle", CERTS, "ClusterTrustBundle", FACT_KUBERNETES_SIGNER, NULL,

@@ -20,6 +20,11 @@ const struct rule *rules_table(size_t *ret_n);
 const struct rule *rules_match(const struct object *o, const struct world *w);
 /* A row that skips every object of the kind whatever it holds: such kinds are not even read. */
 const struct rule *rules_skip_kind(const struct kube_resource *r);
+/* Which children an owner's controller makes again; owner NULL: any. */
+struct regenerable {
+    const char *child, *owner;
+};
+const struct regenerable *rules_regenerables(size_t *ret_n);
 /* Is a child of this kind made again by an owner of that kind? */
 bool rules_regenerable(const char *child_kind, const char *owner_kind);
 bool rules_system_namespace(const char *ns);

@@ -54,5 +54,10 @@ bool selected_namespace(const struct world *w, const char *ns);
 int classify_user_rule(const struct world *w, const struct kube_resource *r, yyjson_val *body);
 /* compare.c: differences of two scrubbed trees, written into o (strings in a). */
 void compare_trees(struct object *o, struct arena *a, yyjson_mut_val *src, yyjson_mut_val *dst);
+/* Fields that only the destination has and that are no difference; path and value are patterns. */
+struct new_default {
+    const char *group, *kind, *path, *value, *why;
+};
+const struct new_default *compare_new_defaults(size_t *ret_n);
 /* readiness.c: sets o->unready and o->note when the destination's is less ready. */
 void readiness_compare(struct object *o, struct arena *a, yyjson_val *src, yyjson_val *dst);
