@@ -364,7 +364,7 @@ static void legend_answered(struct sb *b, const struct report *r) {
         legend(b, "key-b", "answered by B");
     if (!report_identifies(r))
         legend(b, "key-u", "answered");
-    else if (r->t.by_unknown)
+    else if (r->t.ok > r->t.by_a - r->t.lost_a + r->t.by_b - r->t.lost_b)
         legend(b, "key-u", "answered, cluster not named");
     legend(b, "key-lost", "lost");
     if (r->t.not_measured)

@@ -552,6 +552,7 @@ static void report_at_once(void **state UNUSED) {
     struct err e = {0};
     char path[] = "/tmp/test_probe-XXXXXX";
     AUTO_FD fd = mkstemp(path);
+    assert_true(fd >= 0);
     struct probe_config c = {.rate = 1};
     struct probe *p = start(&c, peer->port);
     size_t n;
