@@ -22,11 +22,31 @@ static void say_losses(struct session *s) {
              s->destination, s->destination);
 }
 
-static int work(struct session *s, const struct common *m, bool traffic_only, struct err *e) {
+/* Which way is back: the journal knows; without it only a person does. */
+static int choose_source(struct session *s, const char *to, struct err *e) {
+    if (to && (strlen(to) != 1 || (*to != 'a' && *to != 'b')))
+        return err_set(e, -EUSAGE, "--to: \"%s\" is neither a nor b", to);
+    if (!to && !s->journal)
+        return err_set(e, -EUSAGE, "without the journal say where back is: --to a or --to b");
+    if (!to && !s->run_open)
+        return err_set(e, -EGUARD, "no run is open: there is nothing to go back from (--to moves "
+                                   "the traffic all the same)");
+    if (to) {
+        s->source = *to;
+        s->destination = *to == 'a' ? 'b' : 'a';
+    }
+    return 0;
+}
+
+static int work(struct session *s, const struct common *m, const char *to, bool traffic_only,
+                struct err *e) {
+    int r = choose_source(s, to, e);
+    if (r < 0)
+        return r;
     say_losses(s);
     AUTO_SB q = SB_INIT(0);
     sb_fmt(&q, "go back to %c", s->source);
-    int r = cli_confirm(m, q.p, e);
+    r = cli_confirm(m, q.p, e);
     if (r < 0)
         return r;
     uint64_t start = clock_now_ms();
@@ -44,7 +64,9 @@ static int work(struct session *s, const struct common *m, bool traffic_only, st
 int cmd_switch_back(const struct command *c, int argc, char **argv) {
     struct common m = {0};
     bool traffic_only = false;
+    const char *to = NULL;
     const struct option_row rows[] = {
+        {"to", 0, OPT_STRING, &to, "a|b", "where back is, when the journal is not there to tell"},
         {"traffic-only", 0, OPT_FLAG, &traffic_only, NULL, "leave the singletons where they are"},
         {0},
     };
@@ -59,7 +81,7 @@ int cmd_switch_back(const struct command *c, int argc, char **argv) {
         needs |= NEED_CLUSTERS | TOLERATE_DEAD;
     int r = cli_open(&m, needs, &s, &e);
     if (r >= 0)
-        r = work(s, &m, traffic_only, &e);
+        r = work(s, &m, to, traffic_only, &e);
     code = r < 0 ? cli_fail(&e) : EXIT_DONE;
     cli_print_counts(s);
     session_close(s);

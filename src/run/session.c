@@ -128,7 +128,8 @@ static int open_journal(struct session *s, unsigned needs, struct err *e) {
     bool write = needs & NEED_JOURNAL && !s->o.read_only;
     if (!(needs & (NEED_JOURNAL | NEED_JOURNAL_IF_ANY)) || !path)
         return 0;
-    if (!write && !file_exists(path))
+    /* Neither looking nor the way back makes a journal. */
+    if ((!write || needs & TOLERATE_BUSY) && !file_exists(path))
         return 0;
     int r = journal_open(path, !write, &s->journal, e);
     if (r < 0 && needs & TOLERATE_BUSY) {

@@ -20,7 +20,7 @@ enum session_need {
     NEED_TRAFFIC_IF_ANY = 32,
     NEED_CONFIG_FILE = 64,
     TOLERATE_DEAD = 128,       /* a cluster that cannot be reached is no error (the way back) */
-    TOLERATE_BUSY = 256,       /* a journal held by another process is no error either */
+    TOLERATE_BUSY = 256,       /* nor is a journal that is missing or held by another process */
 };
 
 struct session_opts {

@@ -51,6 +51,8 @@ probes:
     abort: {failures: 1%, window: 10s, atLeast: 50}
 smoke:
   - {name: pulse, http: "http://pulse.example.com/healthz", expect: {status: 200}}
+  - {name: tls, http: "https://www.example.com/", via: "$BED_PRELIVE_TLS_URL", caFile: $BED_TLS_CA, expect: {status: 200}}
+  - {name: e2e, exec: [sh, -c, 'test -n "\$TANDEM_DESTINATION"'], timeout: 5s}
 YAML
 }
 

@@ -64,6 +64,12 @@ stale=$(kb get configmap,secret,deploy,sts,rs,job,pod,pvc,endpointslice -A -o js
     jq -r '.items[].metadata.ownerReferences[]?.uid' | sort -u | grep -v -x -F "$uids")
 is 'no owner reference to a uid that B does not have' "$stale" ''
 
+# --- a slot is one cluster ---
+sed 's/context: paas-a}/context: x}/; s/context: paas-b}/context: paas-a}/; s/context: x}/context: paas-b}/' \
+    tandem.yaml >swapped.yaml
+exits 'contexts that suddenly mean other clusters are refused' 4 "$TANDEM" plan -f swapped.yaml
+like 'and it says why' "$(cat err)" 'belongs to the cluster'
+
 # --- switch, back, switch ---
 is 'live is answered by A' "$(who "$BED_LIVE_URL")" a
 exits 'retire is refused before anything has moved' 4 "$TANDEM" retire -f tandem.yaml --yes
@@ -76,12 +82,32 @@ is 'live is answered by B' "$(who "$BED_LIVE_URL")" b
 is 'pre-live leads to A, which is idle' "$(who "$BED_PRELIVE_URL")" a
 is 'the map file says the same' "$(awk '$1 == "frontend.pct_b" {print $2}' "$BED_HAPROXY_MAP")" 100
 exits 'verify counts held objects as the same, also now' 0 "$TANDEM" verify -f tandem.yaml
+mv tandem.db away.db
+exits 'without the journal switch-back asks where back is' 64 "$TANDEM" switch-back -f tandem.yaml --yes
+exits 'and goes there' 0 "$TANDEM" switch-back -f tandem.yaml --to a --traffic-only --yes
+is 'live is answered by A, without any journal' "$(who "$BED_LIVE_URL")" a
+rm -f tandem.db*
+mv away.db tandem.db
+exits 'cutover, once more' 0 "$TANDEM" cutover -f tandem.yaml --yes
 exits 'switch-back' 0 "$TANDEM" switch-back -f tandem.yaml --yes
 is 'live is answered by A again' "$(who "$BED_LIVE_URL")" a
 is 'pre-live leads to B again' "$(who "$BED_PRELIVE_URL")" b
 is 'the CronJobs act in A again' "$(ka get cronjob -n shop cart-sweeper -o json |
     jq -r '"\(.spec.suspend) \(.metadata.annotations["tandem.dev/held"])"')" 'false null'
 is 'and are held in B' "$(kb get cronjob -n shop cart-sweeper -o jsonpath='{.spec.suspend}')" true
+# --- a cutover that goes wrong takes the traffic back by itself ---
+"$TANDEM" cutover -f tandem.yaml --steps 50,100 --hold 20s --yes >abort.out 2>abort.err &
+cutover=$!
+within 10 sh -c 'test "$(awk "\$1 == \"frontend.pct_b\" {print \$2}" "$1")" = 50' _ "$BED_HAPROXY_MAP"
+sleep 4
+bed stop b ingress --kill >/dev/null 2>&1
+got=0
+wait "$cutover" || got=$?
+is 'a cutover that loses requests ends with 1' "$got" 1
+like 'and says what was lost and where the traffic is' "$(cat abort.err)" 'probe pulse lost .*the traffic is back on a'
+is 'live is answered by A' "$(who "$BED_LIVE_URL")" a
+bed start b ingress >/dev/null 2>&1
+
 exits 'activate again' 0 "$TANDEM" activate -f tandem.yaml --yes
 exits 'cutover again' 0 "$TANDEM" cutover -f tandem.yaml --yes
 exits 'retire' 0 "$TANDEM" retire -f tandem.yaml --yes
