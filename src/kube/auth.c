@@ -53,6 +53,25 @@ static int read_ca(struct kube_auth *auth, struct kc_view *v) {
     return 0;
 }
 
+static bool is_loopback(const char *url) {
+    static const char *const here[] = {"http://127.", "http://localhost:", "http://[::1]"};
+    for (size_t i = 0; i < COUNT_OF(here); i++)
+        if (str_starts(url, here[i]))
+            return true;
+    return false;
+}
+
+static void warn_unverified(const struct kube_auth *auth, const struct kc_entry *cluster) {
+    if (auth->tls.insecure)
+        log_warn("context %s: TLS is NOT verified (insecure-skip-tls-verify of cluster \"%s\"): "
+                 "anybody on the way to %s can read and change everything",
+                 auth->context, cluster->name, auth->server);
+    else if (str_starts(auth->server, "http://") && !is_loopback(auth->server))
+        log_warn("context %s: NO TLS at all (%s of cluster \"%s\"): anybody on the way can read "
+                 "and change everything, the credential included",
+                 auth->context, auth->server, cluster->name);
+}
+
 static int read_cluster(struct kube_auth *auth, const struct kc_entry *en, struct err *e) {
     struct kc_view v = {.en = en, .obj = en->v, .a = auth->a, .e = e};
     const char *server = kc_str(&v, "server");
@@ -66,18 +85,15 @@ static int read_cluster(struct kube_auth *auth, const struct kc_entry *en, struc
     auth->server = server_url(auth->a, server);
     if (proxy)
         return kc_error(e, -ENOTSUP, en, yyjson_mut_obj_get(en->v, "proxy-url"),
-                        "proxy-url of cluster \"%s\" is not supported: tandem has to reach the "
-                        "API server directly",
+                        "proxy-url of cluster \"%s\" is not supported; set HTTPS_PROXY in the "
+                        "environment instead",
                         en->name);
     if (auth->tls.insecure && auth->tls.ca_pem)
         return kc_error(e, -EINVAL, en, NULL,
                         "cluster \"%s\" has both insecure-skip-tls-verify and a "
                         "certificate-authority; keep the second",
                         en->name);
-    if (auth->tls.insecure)
-        log_warn("context %s: TLS is NOT verified (insecure-skip-tls-verify of cluster \"%s\"): "
-                 "anybody on the way to %s can read and change everything",
-                 auth->context, en->name, auth->server);
+    warn_unverified(auth, en);
     return 0;
 }
 

@@ -134,10 +134,19 @@ static const char *const *headers_of(const struct call *k) {
     return h;
 }
 
+/* The network's message without the host it begins with: the server is named already. */
+static const char *reason_of(const struct call *k, int r, const struct err *e) {
+    const char *msg = err_msg(e), *host = strstr(k->c->auth->server, "://") + 3;
+    size_t n = strcspn(host, "/");
+    if (r == -ECONNREFUSED)
+        return "connection refused";
+    return strncmp(msg, host, n) == 0 && str_starts(msg + n, ": ") ? msg + n + 2 : msg;
+}
+
 static int unreachable(const struct call *k, int r, struct err *e) {
     char why[512];
     bool retry = e && e->retry;
-    snprintf(why, sizeof why, "%s", r == -ECONNREFUSED ? "connection refused" : err_msg(e));
+    snprintf(why, sizeof why, "%s", reason_of(k, r, e));
     err_set(e, r, "%s: cannot reach %s: %s (context %s)", k->c->name, k->c->auth->server, why,
             k->c->auth->context);
     if (e)
@@ -146,7 +155,7 @@ static int unreachable(const struct call *k, int r, struct err *e) {
 }
 
 static int no_answer(const struct call *k, int r, bool maybe_sent, struct err *e) {
-    if (r == -ECONNREFUSED || r == -EHOSTUNREACH)
+    if (r == -ECONNREFUSED || r == -EHOSTUNREACH || (r == -EPROTO && !maybe_sent))
         return unreachable(k, r, e);
     if (r == -ESTOPPED)
         return err_ctx(e, r, "%s: %s %s", k->c->name, k->req->method, k->req->path);

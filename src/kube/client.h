@@ -8,10 +8,11 @@
 struct kube_client;
 
 struct kube_client_opts {
-    const char *name;    /* "A", "B": for messages */
-    bool read_only;      /* every request but GET (and SelfSubject*Reviews) is refused, -EGUARD */
-    unsigned max_reads;  /* GETs in flight at once; 0: unlimited. The gentle default of A is 2 */
-    const char *user_agent; /* NULL: tandem/VERSION */
+    const char *name;   /* "A", "B": for messages */
+    bool read_only;     /* every request but GET (and SelfSubject*Reviews) is refused, -EGUARD; so
+                           is GET of exec, attach, portforward and proxy, which act */
+    unsigned max_reads; /* GETs in flight at once; 0: unlimited. The gentle default of A is 2 */
+    const char *user_agent;    /* NULL: tandem/VERSION */
     const char *field_manager; /* default for writes, NULL: "tandem" */
 };
 
@@ -24,14 +25,15 @@ const struct kube_auth *kube_client_auth(const struct kube_client *c);
 /* Makes a client read-only for good (--read-only decided later than its making). */
 void kube_client_set_read_only(struct kube_client *c);
 
-/* Requests sent so far; SelfSubjectAccessReviews and dry runs count as reads and as nothing written? No:
- * a dry run counts as a write (it is one on the wire), a SelfSubjectReview as a read. */
+/* Requests sent so far; SelfSubjectAccessReviews and dry runs count as reads and as nothing
+ * written? No: a dry run counts as a write (it is one on the wire), a SelfSubjectReview as a read.
+ */
 void kube_client_counts(const struct kube_client *c, uint64_t *ret_reads, uint64_t *ret_writes);
 
 struct kube_req {
-    const char *method;       /* GET POST PUT PATCH DELETE */
-    const char *path;         /* "/api/v1/namespaces", already percent-encoded, no query */
-    const char *query;        /* "limit=500&..." or NULL */
+    const char *method; /* GET POST PUT PATCH DELETE */
+    const char *path;   /* "/api/v1/namespaces", already percent-encoded, no query */
+    const char *query;  /* "limit=500&..." or NULL */
     const void *body;
     size_t body_len;
     const char *content_type; /* NULL: application/json */
@@ -54,12 +56,14 @@ struct kube_resp {
     bool maybe_sent; /* set on failure too: the request may have reached the server */
 };
 
-/* 0 only for 2xx. Else a negative code and in e: http status, reason (Status.reason) and a message of the form
- * "A: GET /api/v1/nodes: 403 Forbidden: nodes is forbidden: ..."; codes: -EACCES (401 -> -EPERM,
- * 403 -> -EACCES), -ENOENT 404, -EEXIST 409 AlreadyExists, -EAGAIN 409 Conflict, -ESTALE 410,
- * -EINVAL 400/422, -EBUSY 429/503, -EREMOTEIO other 5xx, -EUNKNOWNOUTCOME (a write whose answer was
- * lost), else those of http_do. On 401 the credential is renewed once and the request repeated. Response bodies of
- * failures never reach the message when they may hold Secret values (Status.message only). */
+/* 0 only for 2xx. Else a negative code and in e: http status, reason (Status.reason) and a message
+ * of the form "A: GET /api/v1/nodes: 403 Forbidden: nodes is forbidden: ..."; codes: -EACCES (401
+ * -> -EPERM, 403 -> -EACCES), -ENOENT 404, -EEXIST 409 AlreadyExists, -EAGAIN 409 Conflict, -ESTALE
+ * 410, -EINVAL 400/422, -EBUSY 429/503, -EREMOTEIO other 5xx, -EUNKNOWNOUTCOME (a write whose
+ * answer was lost, or that a gateway gave up on: 502, 504), -EOPNOTSUPP 405/406/415, -EGUARD, else
+ * those of http_do. A request with on_data is a stream: it takes no place among max_reads. On 401
+ * the credential is renewed once and the request repeated. Response bodies of failures never reach
+ * the message when they may hold Secret values (Status.message only). */
 int kube_do(struct kube_client *c, struct arena *a, const struct kube_req *req,
             struct kube_resp *ret, struct err *e);
 

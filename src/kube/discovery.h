@@ -5,22 +5,28 @@
 #include "kube/client.h"
 
 enum kube_verb {
-    KUBE_GET = 1, KUBE_LIST = 2, KUBE_WATCH = 4, KUBE_CREATE = 8, KUBE_UPDATE = 16, KUBE_PATCH = 32,
-    KUBE_DELETE = 64, KUBE_DELETECOLLECTION = 128,
+    KUBE_GET = 1,
+    KUBE_LIST = 2,
+    KUBE_WATCH = 4,
+    KUBE_CREATE = 8,
+    KUBE_UPDATE = 16,
+    KUBE_PATCH = 32,
+    KUBE_DELETE = 64,
+    KUBE_DELETECOLLECTION = 128,
 };
 
 /* One resource of one group in one version. */
 struct kube_resource {
-    const char *group;    /* "" for core */
-    const char *version;  /* "v1" */
-    const char *kind;     /* "Deployment" */
-    const char *plural;   /* "deployments" */
+    const char *group;   /* "" for core */
+    const char *version; /* "v1" */
+    const char *kind;    /* "Deployment" */
+    const char *plural;  /* "deployments" */
     const char *singular;
     bool namespaced;
-    unsigned verbs;       /* kube_verb bits */
-    bool has_status;      /* serves /status */
+    unsigned verbs;  /* kube_verb bits */
+    bool has_status; /* serves /status */
     bool has_scale;
-    bool preferred;       /* this group+resource's first version in the server's order */
+    bool preferred;                 /* this group+resource's first version in the server's order */
     const char *const *short_names; /* NULL-terminated */
 };
 
@@ -35,7 +41,8 @@ const char *const *kube_discovery_failed(const struct kube_discovery *d);
 /* version NULL: the preferred one. NULL when not served. */
 const struct kube_resource *kube_discovery_find(const struct kube_discovery *d, const char *group,
                                                 const char *version, const char *kind);
-/* By what a person types: "deploy", "deployments", "Deployment", "deployments.apps". Preferred version. NULL if none. */
+/* By what a person types: "deploy", "deployments", "Deployment", "deployments.apps". Preferred
+ * version. NULL if none. */
 const struct kube_resource *kube_discovery_by_name(const struct kube_discovery *d,
                                                    const char *name);
 

@@ -34,7 +34,7 @@ struct kube_pager {
     struct workers *ahead; /* NULL: nobody is fetching */
 };
 
-enum { TOKEN_MAX = 1 << 16, BODY_ARENA_KEEP = 1 << 20 };
+enum { TOKEN_MAX = 1 << 16 };
 
 struct kube_pager *kube_pager_new(struct kube_client *c, const struct kube_resource *r,
                                   const struct kube_list_opts *o) {
@@ -135,6 +135,7 @@ static int take_page(struct kube_pager *p, struct arena *a, yyjson_val *root, yy
     set_token(p, json_str(meta, "continue"));
     MUST(!p->token.full);
     p->done = p->token.len == 0;
+    arena_reset(p->page.a); /* the body was copied by the parser */
     if (!p->done)
         p->ahead = workers_start(1, fetch, p);
     *ret = items;
@@ -166,6 +167,17 @@ static int settle(struct kube_pager *p, struct arena *a, yyjson_val **ret, struc
     return take_page(p, a, root, ret, e);
 }
 
+static int give_up(struct kube_pager *p, struct err *e) {
+    struct kube_req req = {.method = "GET", .path = p->path};
+    if (p->page.resp.status == 410) {
+        set_token(p, NULL);
+        return kube_check(p->c, &req, &p->page.resp, e);
+    }
+    return err_set(e, -EBADMSG,
+                   "%s: GET %s: the answer is cut short or not from an API server, %d times",
+                   p->c->name, p->path, PAGE_TRIES);
+}
+
 int kube_pager_next(struct kube_pager *p, struct arena *a, yyjson_val **ret_items, struct err *e) {
     if (p->done)
         return 0;
@@ -178,9 +190,7 @@ int kube_pager_next(struct kube_pager *p, struct arena *a, yyjson_val **ret_item
         if (r != 0)
             return r;
     }
-    return err_set(e, -EBADMSG,
-                   "%s: GET %s: the answer is cut short or not from an API server, %d times",
-                   p->c->name, p->path, PAGE_TRIES);
+    return give_up(p, e);
 }
 
 static int give_items(const struct kube_list_fn *fn, yyjson_val *items, struct err *e) {

@@ -59,6 +59,11 @@ static const struct list_case list_cases[] = {
       {NULL, 200, PAGE("5", "t1", ITEM("a"))}},
      .got = "a b ",
      .rv = "9"},
+    /* ... but a token that is always too old is not followed for ever. */
+    {{{"continue=t", 410, GONE("t2")}, {NULL, 200, PAGE("5", "t1", ITEM("a"))}},
+     .code = -ESTALE,
+     .got = "a ",
+     .says = "410 Expired: too old"},
     /* 410 without one: from the beginning, or not at all. */
     {{{"continue=t1 ", 410, GONE(""), .times = 1},
       {"continue=t1 ", 200, PAGE("6", "", ITEM("b"))},
