@@ -1,4 +1,4 @@
-#include "cli/cli.h"
+#include <malloc.h>
 
 #include "cli/commands.h"
 
@@ -34,6 +34,10 @@ static int unknown_command(const char *name) {
 
 int main(int argc, char **argv) {
     size_t n;
+    /* Dozens of threads that mostly wait: a heap each would hold memory that nobody uses. */
+    mallopt(M_ARENA_MAX, 2);
+    mallopt(M_TRIM_THRESHOLD, 4 << 20);
+    mallopt(M_MMAP_THRESHOLD, 1 << 20);
     const struct command *t = commands_table(&n);
     if (argc < 2) {
         print_usage(stderr);
