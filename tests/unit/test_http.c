@@ -206,6 +206,7 @@ static void test_large_body(void **state UNUSED) {
     req.body = body;
     struct http_resp resp = must_ask(req);
     assert_true(resp.body_len > req.body_len);
+    assert_null(strstr(resp.body, "Expect:")); /* waiting for 100 Continue would cost a round */
     assert_memory_equal(resp.body + resp.body_len - req.body_len, body, req.body_len);
     req.method = "GET"; /* nothing of it stays in the handle */
     req.body = NULL;
@@ -372,6 +373,18 @@ static void test_lanes(void **state UNUSED) {
         must_ask(req);
         assert_int_equal(fake_accepted(server), accepted[i]);
     }
+}
+
+/* Names are looked up by threads of libcurl, which tell by sockets of their own; each lane looks up
+ * for itself. */
+static void test_lookups(void **state UNUSED) {
+    uint64_t t0 = clock_now_ms();
+    for (int i = 0; i < 12; i++) {
+        struct http_req req = {.method = "GET", .lane = arena_printf(arena, "%d", i)};
+        req.url = arena_printf(arena, "http://localhost:%d/bye", fake_port(server));
+        must_ask(req);
+    }
+    assert_true(clock_now_ms() - t0 < 3000);
 }
 
 static void test_connect_to(void **state UNUSED) {
@@ -771,6 +784,7 @@ int main(void) {
         WITH(test_keep_alive),
         WITH(test_lanes),
         WITH(test_connect_to),
+        WITH(test_lookups),
         WITH(test_no_hidden_resend),
         WITH(test_cancel),
         WITH(test_free_cancels),

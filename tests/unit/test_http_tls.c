@@ -19,6 +19,7 @@ static const struct fake_reply replies[] = {
     {"/cut-body", "HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nabc", .then = FAKE_CLOSE},
     {"/cut-reset", "HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nabc", .then = FAKE_RESET},
     {"/cut-no-length", "HTTP/1.1 200 OK\r\nConnection: close\r\n\r\nabc", .then = FAKE_RESET},
+    {"/slow", OK, .delay_ms = 300},
     {"/close", NULL, .then = FAKE_CLOSE},
     {"/die-once", NULL, .then = FAKE_CLOSE, .times = 1},
     {"/die-once", OK},
@@ -206,6 +207,28 @@ static void test_session_resumed(void **state UNUSED) {
     assert_int_equal(fake_resumed(server), 2);
 }
 
+static void ask_slowly(void *ctx, size_t index UNUSED) {
+    AUTO_ARENA a = arena_new();
+    struct http_tls tls = {.ca_pem = ca.cert_pem};
+    struct http_req req = {.method = "GET", .url = ctx, .tls = &tls};
+    struct http_resp resp;
+    if (http_do(client, a, &req, &resp, NULL, NULL) < 0)
+        fake_drop_connections(server); /* fails the count below */
+}
+
+/* Sessions are the client's, not those of one easy handle. */
+static void test_session_shared(void **state UNUSED) {
+    struct http_tls tls = {.ca_pem = ca.cert_pem};
+    char *slow = arena_strdup(arena, url(server, "127.0.0.1", "/slow"));
+    assert_int_equal(ask("GET", url(server, "127.0.0.1", "/ok"), &tls, NULL, NULL), 200);
+    struct workers *w = workers_start(1, ask_slowly, slow);
+    clock_sleep_ms(100);
+    assert_int_equal(ask("GET", url(server, "127.0.0.1", "/ok"), &tls, NULL, NULL), 200);
+    workers_join(w);
+    assert_int_equal(fake_accepted(server), 2);
+    assert_int_equal(fake_resumed(server), 1);
+}
+
 static void test_cuts(void **state UNUSED) {
     static const struct {
         const char *method, *path;
@@ -307,6 +330,7 @@ int main(void) {
         WITH(test_client_certificate),
         WITH(test_reuse),
         WITH(test_session_resumed),
+        WITH(test_session_shared),
         WITH(test_cuts),
         WITH(test_no_hidden_resend),
         WITH(test_no_handshake),
