@@ -143,7 +143,8 @@ static void *alc_realloc(void *ctx, void *p, size_t old, size_t n) {
     return memcpy(arena_raw(a, n), p, old);
 }
 
-static void alc_free(void *ctx UNUSED, void *p UNUSED) {}
+static void alc_free(void *ctx UNUSED, void *p UNUSED) {
+}
 
 yyjson_alc arena_alc(struct arena *a) {
     return (yyjson_alc){alc_malloc, alc_realloc, alc_free, a};

@@ -29,8 +29,8 @@ char *arena_vprintf(struct arena *a, const char *fmt, va_list ap) PRINTF_LIKE(2,
 /* An allocator for yyjson documents whose memory is the arena's: never free such a document. */
 yyjson_alc arena_alc(struct arena *a);
 
-#define arena_new_of(a, type)    ((type *)arena_alloc((a), sizeof(type)))
-#define arena_array(a, type, n)  ((type *)arena_alloc((a), sizeof(type) * (n)))
+#define arena_new_of(a, type)   ((type *)arena_alloc((a), sizeof(type)))
+#define arena_array(a, type, n) ((type *)arena_alloc((a), sizeof(type) * (n)))
 
 static inline void cleanup_arena(struct arena **a) {
     arena_free(*a);

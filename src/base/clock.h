@@ -5,9 +5,9 @@
 
 enum { CLOCK_RFC3339_MAX = 32 };
 
-uint64_t clock_now_ns(void);  /* CLOCK_MONOTONIC */
-uint64_t clock_now_ms(void);  /* CLOCK_MONOTONIC */
-int64_t clock_wall_ms(void);  /* since the epoch */
+uint64_t clock_now_ns(void); /* CLOCK_MONOTONIC */
+uint64_t clock_now_ms(void); /* CLOCK_MONOTONIC */
+int64_t clock_wall_ms(void); /* since the epoch */
 void clock_sleep_ms(uint64_t ms);
 /* "2026-11-23T10:00:00.123Z" into out, which is returned. */
 const char *clock_rfc3339(int64_t wall_ms, char out[CLOCK_RFC3339_MAX]);

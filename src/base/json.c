@@ -157,7 +157,7 @@ static bool objects_equal(yyjson_mut_val *a, yyjson_mut_val *b) {
         return false;
     size_t i, max;
     yyjson_mut_val *key, *val;
-    yyjson_mut_obj_foreach(a, i, max, key, val) {
+    yyjson_mut_obj_foreach (a, i, max, key, val) {
         yyjson_mut_val *other = yyjson_mut_obj_get(b, yyjson_mut_get_str(key));
         if (!other || !json_mut_equal(val, other))
             return false;

@@ -26,7 +26,8 @@ char *json_mut_write(struct arena *a, yyjson_mut_val *v, size_t *ret_len);
 /* Canonical text: keys sorted bytewise at every level, compact. For digests and comparisons. */
 void json_canonical(struct sb *b, yyjson_val *v);
 void json_mut_canonical(struct sb *b, yyjson_mut_val *v);
-/* Equal as JSON values: key order ignored, number spelling compared as text first, then as value. */
+/* Equal as JSON values: key order ignored, number spelling compared as text first, then as value.
+ */
 bool json_mut_equal(yyjson_mut_val *a, yyjson_mut_val *b);
 
 yyjson_mut_doc *json_doc(struct arena *a);
@@ -42,5 +43,6 @@ yyjson_mut_val *json_mut_obj_at(yyjson_mut_doc *d, yyjson_mut_val *obj, const ch
 /* RFC 6901 pointer step: appends "/key" with ~ and / escaped. */
 void json_pointer_add(struct sb *b, const char *key);
 /* RFC 6902, all six operations; on failure the tree may be partly changed: work on a copy. The
- * patch must belong to doc d or outlive it. *root is replaced where the patch replaces the whole. */
+ * patch must belong to doc d or outlive it. *root is replaced where the patch replaces the whole.
+ */
 int json_patch(yyjson_mut_doc *d, yyjson_mut_val **root, yyjson_val *patch, struct err *e);

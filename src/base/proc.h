@@ -6,17 +6,17 @@
 #include "base/err.h"
 
 struct proc_run {
-    const char *const *argv;  /* NULL-terminated; argv[0] is looked up in PATH */
-    const char *const *env;   /* "K=V" additions to the environment, NULL-terminated, or NULL */
-    const char *dir;          /* working directory or NULL */
-    const char *input;        /* for stdin; NULL: /dev/null */
+    const char *const *argv; /* NULL-terminated; argv[0] is looked up in PATH */
+    const char *const *env;  /* "K=V" additions to the environment, NULL-terminated, or NULL */
+    const char *dir;         /* working directory or NULL */
+    const char *input;       /* for stdin; NULL: /dev/null */
     size_t input_len;
-    uint64_t timeout_ms;      /* 0: none. After it the group gets TERM, a second later KILL */
-    size_t max_output;        /* 0: 1 MiB each of stdout and stderr; excess is dropped */
+    uint64_t timeout_ms; /* 0: none. After it the group gets TERM, a second later KILL */
+    size_t max_output;   /* 0: 1 MiB each of stdout and stderr; excess is dropped */
 };
 
 struct proc_result {
-    int status;      /* exit code, or 128 + signal */
+    int status; /* exit code, or 128 + signal */
     bool timed_out;
     char *out, *err_out; /* NUL-terminated, in the arena */
     size_t out_len, err_len;

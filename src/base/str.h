@@ -15,7 +15,8 @@ struct sb {
     bool full;
 };
 
-#define SB_INIT(maximum) {.max = (maximum)}
+#define SB_INIT(maximum)                                                                           \
+    { .max = (maximum) }
 
 void sb_add(struct sb *b, const char *s, size_t n);
 void sb_str(struct sb *b, const char *s);

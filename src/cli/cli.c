@@ -166,7 +166,9 @@ static void print_man(const struct command *c, const struct option_row *rows,
 static int setup_log(struct common *m, struct err *e) {
     if (m->log_format && !str_eq(m->log_format, "text") && !str_eq(m->log_format, "json"))
         return err_set(e, -EUSAGE, "--log-format: \"%s\" is neither text nor json", m->log_format);
-    log_setup(m->verbose ? LOG_DEBUG : m->quiet ? LOG_WARN : LOG_INFO,
+    log_setup(m->verbose ? LOG_DEBUG
+              : m->quiet ? LOG_WARN
+                         : LOG_INFO,
               str_eq(m->log_format, "json") ? LOG_JSON : LOG_TEXT);
     return 0;
 }

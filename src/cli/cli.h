@@ -34,11 +34,11 @@ struct common {
 enum option_kind { OPT_FLAG, OPT_STRING, OPT_LIST, OPT_UINT, OPT_DURATION, OPT_OUTPUT };
 
 struct option_row {
-    const char *name;   /* without the dashes */
-    char letter;        /* 0: none */
+    const char *name; /* without the dashes */
+    char letter;      /* 0: none */
     enum option_kind kind;
-    void *target;       /* bool, const char *, struct strvec, unsigned, uint64_t (ms), enum output */
-    const char *arg;    /* its name in the help, or NULL */
+    void *target;    /* bool, const char *, struct strvec, unsigned, uint64_t (ms), enum output */
+    const char *arg; /* its name in the help, or NULL */
     const char *help;
 };
 
@@ -64,7 +64,8 @@ void common_done(struct common *m);
 int cli_fail(const struct err *e);
 /* "A: 214 reads, 0 writes. B: 61 reads, 0 writes." to stderr. */
 void cli_print_counts(const struct session *s);
-/* Asks on the terminal, or obeys --yes. 0, or -EGUARD when there is nobody to ask or the answer is no. */
+/* Asks on the terminal, or obeys --yes. 0, or -EGUARD when there is nobody to ask or the answer is
+ * no. */
 int cli_confirm(const struct common *m, const char *question, struct err *e);
 /* Prints JSON text as JSON (indented) or YAML. */
 int cli_print_tree(enum output o, const char *json, size_t n, struct err *e);

@@ -18,8 +18,7 @@ static void show_items(const struct handover_item *items, enum output o) {
         puts("Nothing is held: nothing to hand over.");
 }
 
-static int work(struct session *s, const struct common *m, bool back, bool dry_run,
-                struct err *e) {
+static int work(struct session *s, const struct common *m, bool back, bool dry_run, struct err *e) {
     struct handover_item *items = NULL;
     AUTO_SB q = SB_INIT(0);
     char to = back ? s->source : s->destination;

@@ -34,8 +34,10 @@ static int parse_steps(struct session *s, const char *text, int **ret, size_t *n
     for (size_t i = 0; i < parts.n; i++) {
         uint64_t v;
         if (str_u64(parts.v[i], &v) < 0 || v < 1 || v > 100 || (int)v <= last)
-            return err_set(e, -EUSAGE, "--steps: \"%s\": percentages from 1 to 100 in rising "
-                                       "order, like 5,25,100", text);
+            return err_set(e, -EUSAGE,
+                           "--steps: \"%s\": percentages from 1 to 100 in rising "
+                           "order, like 5,25,100",
+                           text);
         out[i] = last = (int)v;
     }
     if (!parts.n)
@@ -49,11 +51,14 @@ static int check_ready(struct session *s, const struct cutover_cli *o, struct er
     if (o->to && (strlen(o->to) != 1 || (*o->to != 'a' && *o->to != 'b')))
         return err_set(e, -EUSAGE, "--to: \"%s\" is neither a nor b", o->to);
     if (o->to && *o->to != s->destination)
-        return err_set(e, -EGUARD, "%s is the source of this run; the way back is `tandem "
-                                   "switch-back`", o->to);
+        return err_set(e, -EGUARD,
+                       "%s is the source of this run; the way back is `tandem "
+                       "switch-back`",
+                       o->to);
     if (!s->run_open || !session_stage_done(s, "migrate", NULL))
-        return err_set(e, -EGUARD, "no migration of this environment has ended well: `tandem "
-                                   "migrate` first");
+        return err_set(e, -EGUARD,
+                       "no migration of this environment has ended well: `tandem "
+                       "migrate` first");
     if (!session_stage_done(s, "activate", NULL))
         log_warn("the singletons still act in %c: `tandem activate` hands them over", s->source);
     return 0;
@@ -72,9 +77,12 @@ static int work(struct session *s, const struct common *m, const struct cutover_
         r = cli_confirm(m, q.p, e);
     if (r < 0)
         return r;
-    struct switch_opts so = {.steps = steps, .n_steps = n,
+    struct switch_opts so = {.steps = steps,
+                             .n_steps = n,
                              .hold_ms = o->hold_ms ? o->hold_ms : s->cfg->hold_ms,
-                             .no_probe = o->no_probe, .force = o->force, .watch = watch};
+                             .no_probe = o->no_probe,
+                             .force = o->force,
+                             .watch = watch};
     r = switch_cutover(s, &so, e);
     log_progress_end();
     if (r >= 0)

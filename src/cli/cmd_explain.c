@@ -30,8 +30,7 @@ static void print_changes(const struct object *o) {
     if (o->changes)
         puts("\ndifferences (destination -> source)");
     for (const struct change *c = o->changes; c; c = c->next)
-        printf("  %s: %s -> %s\n", c->path, c->dst ? c->dst : "(none)",
-               c->src ? c->src : "(none)");
+        printf("  %s: %s -> %s\n", c->path, c->dst ? c->dst : "(none)", c->src ? c->src : "(none)");
 }
 
 static void print_refs(struct world *w, const struct object *o, yyjson_val *body) {
@@ -69,8 +68,9 @@ static int match_incoming(void *ctx, yyjson_val *body, struct err *e UNUSED) {
 }
 
 static int print_incoming(struct world *w, const struct object *o, struct err *e) {
-    static const char *const from[] = {"Deployment", "StatefulSet", "DaemonSet", "CronJob", "Job",
-                                       "Pod", "Ingress", "ServiceAccount", "PersistentVolumeClaim"};
+    static const char *const from[] = {
+        "Deployment",     "StatefulSet",          "DaemonSet", "CronJob", "Job", "Pod", "Ingress",
+        "ServiceAccount", "PersistentVolumeClaim"};
     const struct kind *kinds;
     size_t n = world_kinds(w, &kinds);
     struct incoming in = {.w = w, .target = o};

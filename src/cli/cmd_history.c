@@ -3,8 +3,8 @@
 #include "base/clock.h"
 #include "cli/commands.h"
 
-static int print_json(struct session *s, const struct common *m,
-                      const struct journal_event_row *v, size_t n, struct err *e) {
+static int print_json(struct session *s, const struct common *m, const struct journal_event_row *v,
+                      size_t n, struct err *e) {
     yyjson_mut_doc *d = json_doc(s->a);
     yyjson_mut_val *list = yyjson_mut_arr(d);
     for (size_t i = 0; i < n; i++) {

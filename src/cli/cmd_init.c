@@ -46,7 +46,8 @@ static void write_contexts(struct sb *b, const struct kube_context *v, size_t n)
 }
 
 static void write_clusters(struct sb *b, const char *ctx_a, const char *ctx_b) {
-    sb_str(b, "# The two slots. Which one is live changes with every upgrade.\nclusters:\n  a: {context: ");
+    sb_str(b, "# The two slots. Which one is live changes with every upgrade.\nclusters:\n  a: "
+              "{context: ");
     sb_json(b, ctx_a, strlen(ctx_a));
     sb_str(b, "}\n  b: {context: ");
     sb_json(b, ctx_b, strlen(ctx_b));
@@ -58,8 +59,9 @@ static void write_classes(struct sb *b, const struct survey *v) {
     if (!v->n_missing)
         sb_str(b, "# storageClasses: {gp2: gp3}\n");
     for (size_t i = 0; i < v->n_missing; i++)
-        sb_fmt(b, "# b has no class %s (it is created there, unless you map it):\n"
-                  "# storageClasses: {%s: %s}\n",
+        sb_fmt(b,
+               "# b has no class %s (it is created there, unless you map it):\n"
+               "# storageClasses: {%s: %s}\n",
                v->missing_classes[i], v->missing_classes[i],
                v->default_class_b ? v->default_class_b : "NAME-IN-B");
 }

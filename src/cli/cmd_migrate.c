@@ -11,8 +11,7 @@ struct migrate_cli {
     bool measure;
 };
 
-static void progress(void *ctx UNUSED, size_t done, size_t failed, size_t total,
-                     const char *wave) {
+static void progress(void *ctx UNUSED, size_t done, size_t failed, size_t total, const char *wave) {
     log_progress("%zu of %zu written, %zu failed (%s)", done, total, failed, wave ? wave : "");
 }
 
@@ -33,8 +32,7 @@ static int check_plan(struct session *s, const struct plan_file *p, struct err *
     return fits ? 0 : err_set(e, -EGUARD, "the plan was made for other clusters");
 }
 
-static void report(const struct session *s, const struct world *w,
-                   const struct migrate_result *r) {
+static void report(const struct session *s, const struct world *w, const struct migrate_result *r) {
     char t[2][CLOCK_RFC3339_MAX];
     printf("%zu written, %zu failed, %zu left out, %zu blocked, in %s (settled after %s)\n",
            r->apply.done, r->apply.failed, r->apply.stale, r->before.by_verdict[V_BLOCK],

@@ -36,8 +36,7 @@ static int show(struct session *s, struct world *w, const struct common *m,
     if (m->output != OUT_NAME)
         printf("From %c (%s) to %c (%s): %s.%s\n", s->source,
                s->version[session_slot(s->source)].git, s->destination,
-               s->version[session_slot(s->destination)].git, line.p,
-               c.held ? "" : "");
+               s->version[session_slot(s->destination)].git, line.p, c.held ? "" : "");
     show_plan(w, m->output, o->diff);
     if (m->output != OUT_NAME && c.held)
         printf("\n%zu held: they act in %c only until `tandem activate`.\n", c.held, s->source);

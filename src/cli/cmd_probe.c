@@ -26,14 +26,18 @@ static int read_rate(const char *text, double *ret, struct err *e) {
 
 static int make_config(struct arena *a, const struct probe_cli *o, const char *url,
                        struct probe_config *pc, struct err *e) {
-    *pc = (struct probe_config){.name = o->name ? o->name : url, .url = url,
+    *pc = (struct probe_config){.name = o->name ? o->name : url,
+                                .url = url,
                                 .connect_to = o->connect_to,
                                 .identify_header = o->header ? o->header : "X-Cluster",
-                                .cookie = o->cookie, .users = o->users,
+                                .cookie = o->cookie,
+                                .users = o->users,
                                 .connections = o->connections,
                                 .timeout_ms = (uint32_t)o->timeout_ms,
-                                .insecure = o->insecure, .lane_new = o->only_new,
-                                .lane_reused = o->only_reused, .max_requests = o->requests};
+                                .insecure = o->insecure,
+                                .lane_new = o->only_new,
+                                .lane_reused = o->only_reused,
+                                .max_requests = o->requests};
     char *pem = NULL;
     int r = read_rate(o->rate, &pc->rate, e);
     if (r >= 0 && o->ca_file)

@@ -12,7 +12,8 @@ static int work(struct session *s, const struct strvec *args, bool no_secrets, s
     if (r < 0)
         return r;
     fputs(access_role_yaml(s->a, d, *slot == s->source ? ACCESS_SOURCE : ACCESS_DESTINATION,
-                           no_secrets), stdout);
+                           no_secrets),
+          stdout);
     kube_discovery_free(d);
     return 0;
 }

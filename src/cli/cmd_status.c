@@ -88,7 +88,9 @@ static void print_traffic(struct session *s) {
         }
         printf("  %-9s live: %d %% a, %d %% b; pre-live: %s%s\n", traffic_name(s->tiers[i]),
                st.live_b < 0 ? -1 : 100 - st.live_b, st.live_b,
-               st.prelive_b < 0 ? "?" : st.prelive_b ? "b" : "a",
+               st.prelive_b < 0 ? "?"
+               : st.prelive_b   ? "b"
+                                : "a",
                st.drift ? "; DRIFT between file and process" : "");
     }
 }

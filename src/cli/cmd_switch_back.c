@@ -29,8 +29,9 @@ static int choose_source(struct session *s, const char *to, struct err *e) {
     if (!to && !s->journal)
         return err_set(e, -EUSAGE, "without the journal say where back is: --to a or --to b");
     if (!to && !s->run_open)
-        return err_set(e, -EGUARD, "no run is open: there is nothing to go back from (--to moves "
-                                   "the traffic all the same)");
+        return err_set(e, -EGUARD,
+                       "no run is open: there is nothing to go back from (--to moves "
+                       "the traffic all the same)");
     if (to) {
         s->source = *to;
         s->destination = *to == 'a' ? 'b' : 'a';

@@ -20,8 +20,8 @@ static const struct command table[] = {
      "Exit code 0 whatever it found; with --detailed-exitcode 2 when something is left to do.",
      "Look first", cmd_plan},
     {"explain", "KIND/NAME", "one object: verdict, rule, each field's fate, order, references",
-     "Shows for one object of the source what becomes of it and why, field by field.",
-     "Look first", cmd_explain},
+     "Shows for one object of the source what becomes of it and why, field by field.", "Look first",
+     cmd_explain},
     {"migrate", "[plan.json]", "recreate everything in the destination",
      "Carries the plan out: reads each object from the source and creates it in the destination.\n"
      "May be stopped or killed at any moment: run it again and it goes on. Running it again when\n"
@@ -57,8 +57,8 @@ static const struct command table[] = {
      "What is live, which stages are done, where the traffic goes, what is held where.",
      "Watch and go back", cmd_status},
     {"history", "", "the audit trail",
-     "Every action with time and actor. --verify checks the chain of hashes.",
-     "Watch and go back", cmd_history},
+     "Every action with time and actor. --verify checks the chain of hashes.", "Watch and go back",
+     cmd_history},
     {"probe", "URL", "send requests on a schedule and show whether one was lost",
      "Open loop: every request is sent when it is due, whatever happened to the ones before.\n"
      "Separate lanes over new and over reused connections. Exit code 2 when one was lost.",

@@ -8,8 +8,14 @@
 #include "base/proc.h"
 #include "probe/probe.h"
 
-enum { STEP_TIMEOUT_MS = 600000, LIVE_EVERY_MS = 500, LINE_EVERY_MS = 5000, PLAN_MAX = 64 << 20,
-       READY_MS = 60000, STAGES_MAX = 24 };
+enum {
+    STEP_TIMEOUT_MS = 600000,
+    LIVE_EVERY_MS = 500,
+    LINE_EVERY_MS = 5000,
+    PLAN_MAX = 64 << 20,
+    READY_MS = 60000,
+    STAGES_MAX = 24
+};
 
 struct stage_time {
     const char *name;
@@ -20,8 +26,8 @@ struct demo {
     const struct demo_opts *o;
     struct arena *a;
     const char *source, *dir, *self, *config, *plan;
-    struct strvec env;      /* K=V of the bed, for children */
-    struct map *vars;       /* NAME -> value */
+    struct strvec env; /* K=V of the bed, for children */
+    struct map *vars;  /* NAME -> value */
     struct probe *probe;
     struct stage_time stage[STAGES_MAX];
     size_t n_stages;
@@ -62,8 +68,9 @@ static void live_line(struct demo *d, const char *what, uint64_t since, bool pla
     probe_stats(d->probe, &all);
     probe_window(d->probe, 5000, &w);
     uint64_t known = MAX(w.by_a + w.by_b, (uint64_t)1);
-    const char *fmt = "  %-12s %-7s | %6llu requests, %llu lost | last 5 s: A %3llu %%, B %3llu %%, "
-                      "p50 %.1f ms, p99 %.1f ms";
+    const char *fmt =
+        "  %-12s %-7s | %6llu requests, %llu lost | last 5 s: A %3llu %%, B %3llu %%, "
+        "p50 %.1f ms, p99 %.1f ms";
 #define LIVE_ARGS                                                                                  \
     what, t, (unsigned long long)all.sent, (unsigned long long)all.lost,                           \
         (unsigned long long)(w.by_a * 100 / known), (unsigned long long)(w.by_b * 100 / known),    \
@@ -94,8 +101,10 @@ static void wait_child(struct demo *d, struct child *c, const char *what) {
 static int run_child(struct demo *d, const char *what, const char *const *argv, int worst,
                      bool show, char **ret_out, struct err *e) {
     struct child c = {.a = d->a,
-                      .run = {.argv = argv, .env = (const char *const *)d->env.v,
-                              .timeout_ms = STEP_TIMEOUT_MS, .max_output = 8 << 20}};
+                      .run = {.argv = argv,
+                              .env = (const char *const *)d->env.v,
+                              .timeout_ms = STEP_TIMEOUT_MS,
+                              .max_output = 8 << 20}};
     pthread_t t;
     MUST(pthread_create(&t, NULL, child_main, &c) == 0);
     wait_child(d, &c, what);
@@ -123,8 +132,14 @@ static int run_child(struct demo *d, const char *what, const char *const *argv, 
 
 static int bed(struct demo *d, const char *verb, const char *more1, const char *more2,
                const char *more3, char **ret_out, struct err *e) {
-    const char *argv[] = {arena_printf(d->a, "%s/tests/bed/bed", d->source), verb, "--dir", d->dir,
-                          more1, more2, more3, NULL};
+    const char *argv[] = {arena_printf(d->a, "%s/tests/bed/bed", d->source),
+                          verb,
+                          "--dir",
+                          d->dir,
+                          more1,
+                          more2,
+                          more3,
+                          NULL};
     return run_child(d, arena_printf(d->a, "bed %s", verb), argv, 0, false, ret_out, e);
 }
 
@@ -217,8 +232,10 @@ static int write_config(struct demo *d, struct err *e) {
 
 static int wait_answering(struct demo *d, struct err *e) {
     struct http_client *http = http_client_new();
-    struct http_req req = {.method = "GET", .url = "http://pulse.example.com/healthz",
-                           .connect_to = authority(d, var(d, "BED_LIVE_URL")), .timeout_ms = 2000};
+    struct http_req req = {.method = "GET",
+                           .url = "http://pulse.example.com/healthz",
+                           .connect_to = authority(d, var(d, "BED_LIVE_URL")),
+                           .timeout_ms = 2000};
     uint64_t until = clock_now_ms() + READY_MS;
     int status = 0;
     while (status != 200 && clock_now_ms() < until) {
@@ -232,10 +249,12 @@ static int wait_answering(struct demo *d, struct err *e) {
 }
 
 static int start_probe(struct demo *d, struct err *e) {
-    struct probe_config pc = {.name = "pulse", .url = "http://pulse.example.com/healthz",
+    struct probe_config pc = {.name = "pulse",
+                              .url = "http://pulse.example.com/healthz",
                               .connect_to = authority(d, var(d, "BED_LIVE_URL")),
                               .rate = d->o->rate ? d->o->rate : 200,
-                              .identify_header = "X-Cluster", .cookie = "sid"};
+                              .identify_header = "X-Cluster",
+                              .cookie = "sid"};
     int r = wait_answering(d, e);
     if (r < 0)
         return r;
@@ -322,7 +341,7 @@ static void stages_html(struct demo *d, struct sb *b) {
     size_t i, max;
     yyjson_val *key, *v;
     yyjson_val *counts = plan_counts_of(d);
-    yyjson_obj_foreach(counts, i, max, key, v) {
+    yyjson_obj_foreach (counts, i, max, key, v) {
         if (json_int(v, 0))
             sb_fmt(b, "<tr><td>%s</td><td>%lld</td></tr>", yyjson_get_str(key),
                    (long long)json_int(v, 0));
@@ -339,7 +358,7 @@ static void report_text(struct demo *d, const struct probe_stats *st, const char
     yyjson_val *key, *v;
     yyjson_val *counts = plan_counts_of(d);
     printf("\n  objects     ");
-    yyjson_obj_foreach(counts, i, max, key, v) {
+    yyjson_obj_foreach (counts, i, max, key, v) {
         if (json_int(v, 0))
             printf(" %s %lld", yyjson_get_str(key), (long long)json_int(v, 0));
     }
@@ -366,8 +385,8 @@ static int finish(struct demo *d, struct err *e) {
     probe_stats(d->probe, &st);
     stages_html(d, &extra);
     int r = probe_write_html(d->probe, path, "A whole upgrade, seen by its clients", extra.p, e);
-    const char *full = *path == '/' || !getcwd(cwd, sizeof cwd)
-                           ? path : arena_printf(d->a, "%s/%s", cwd, path);
+    const char *full =
+        *path == '/' || !getcwd(cwd, sizeof cwd) ? path : arena_printf(d->a, "%s/%s", cwd, path);
     report_text(d, &st, r < 0 ? "(not written)" : full);
     if (r < 0)
         return r;
@@ -407,8 +426,10 @@ int demo_run(const struct demo_opts *o, struct err *e) {
     d.dir = o->bed ? o->bed : arena_printf(d.a, "/tmp/tandem-demo-%u", (unsigned)geteuid());
     int r = 0;
     if (!file_exists(arena_printf(d.a, "%s/tests/bed/bed", d.source)))
-        r = err_set(e, -ENOENT, "the demo needs the sources' tests/bed and demo folders; name the "
-                                "checkout with --source (not in %s)", d.source);
+        r = err_set(e, -ENOENT,
+                    "the demo needs the sources' tests/bed and demo folders; name the "
+                    "checkout with --source (not in %s)",
+                    d.source);
     if (r >= 0)
         r = play(&d, e);
     if (d.probe)

@@ -9,7 +9,8 @@ static void print_usage(FILE *f) {
     size_t n;
     const struct command *t = commands_table(&n);
     fputs("tandem upgrades a whole Kubernetes platform by A/B cluster deploys.\n\n"
-          "Usage: tandem COMMAND [options]\n", f);
+          "Usage: tandem COMMAND [options]\n",
+          f);
     for (size_t g = 0; g < COUNT_OF(groups); g++) {
         fprintf(f, "\n%s:\n", groups[g]);
         for (size_t i = 0; i < n; i++)

@@ -13,12 +13,12 @@ void show_counts(struct sb *b, const struct plan_counts *c) {
 }
 
 static const char *const colour_of[V_COUNT] = {
-    [V_CREATE] = "\033[32m", [V_UPDATE] = "\033[33m", [V_SAME] = "", [V_HOLD] = "\033[36m",
-    [V_SKIP] = "\033[2m",    [V_BLOCK] = "\033[31m",
+    [V_CREATE] = "\033[32m", [V_UPDATE] = "\033[33m", [V_SAME] = "",
+    [V_HOLD] = "\033[36m",   [V_SKIP] = "\033[2m",    [V_BLOCK] = "\033[31m",
 };
 static const char sign_of[V_COUNT] = {
-    [V_CREATE] = '+', [V_UPDATE] = '~', [V_SAME] = '=', [V_HOLD] = '#', [V_SKIP] = '-',
-    [V_BLOCK] = '!',
+    [V_CREATE] = '+', [V_UPDATE] = '~', [V_SAME] = '=',
+    [V_HOLD] = '#',   [V_SKIP] = '-',   [V_BLOCK] = '!',
 };
 
 static int by_place(const void *x, const void *y) {
@@ -99,15 +99,18 @@ void show_failures(const struct world *w) {
     bool head = false;
     for (size_t i = 0; i < world_count(w); i++) {
         const struct object *o = world_at(w, i);
-        bool failed = o->outcome == OUT_FAILED || o->outcome == OUT_STALE || o->outcome == OUT_SENT ||
-                      (o->note && o->outcome == OUT_NONE && o->verdict <= V_HOLD && o->verdict != V_SAME);
+        bool failed =
+            o->outcome == OUT_FAILED || o->outcome == OUT_STALE || o->outcome == OUT_SENT ||
+            (o->note && o->outcome == OUT_NONE && o->verdict <= V_HOLD && o->verdict != V_SAME);
         if (!failed && o->verdict != V_BLOCK)
             continue;
         if (!head)
             puts("\nNot done:");
         head = true;
         printf("  %-7s %s\n          %s\n",
-               o->outcome == OUT_STALE ? "stale" : failed ? "failed" : "blocked",
+               o->outcome == OUT_STALE ? "stale"
+               : failed                ? "failed"
+                                       : "blocked",
                object_title(a, o), o->note ? o->note : o->why);
     }
 }

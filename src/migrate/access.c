@@ -6,7 +6,7 @@
 static const char *const read_verbs[] = {"get", "list", "watch", NULL};
 static const char *const write_verbs[] = {"get", "list", "watch", "create", "patch", NULL};
 /* A role may only be given by who has its rights, or these two. */
-static const char *const rbac_verbs[] = {"get",    "list", "watch",    "create",
+static const char *const rbac_verbs[] = {"get",   "list", "watch",    "create",
                                          "patch", "bind", "escalate", NULL};
 
 static bool needed(const struct kube_resource *r, bool no_secrets) {
@@ -47,8 +47,9 @@ char *access_role_yaml(struct arena *a, const struct kube_discovery *d, enum acc
     AUTO_SB b = SB_INIT(0);
     const struct kube_resource *all;
     size_t n = kube_discovery_all(d, &all);
-    sb_fmt(&b, "apiVersion: rbac.authorization.k8s.io/v1\nkind: ClusterRole\n"
-               "metadata: {name: tandem-%s}\nrules:\n",
+    sb_fmt(&b,
+           "apiVersion: rbac.authorization.k8s.io/v1\nkind: ClusterRole\n"
+           "metadata: {name: tandem-%s}\nrules:\n",
            role == ACCESS_SOURCE ? "source" : "destination");
     for (size_t i = 0; i < n; i++)
         if (needed(&all[i], no_secrets))

@@ -18,7 +18,8 @@ enum {
     SERVICE_WRITERS = 2,
     QUEUE_MAX = 512,
     RECORD_MS = 40,
-    GET_INSTEAD_OF_LIST = 20, /* objects to write below which (or a 20th of the kind) GETs are used */
+    GET_INSTEAD_OF_LIST =
+        20, /* objects to write below which (or a 20th of the kind) GETs are used */
     ROUNDS_MAX = 3,
     ESTABLISH_MS = 30000,
 };
@@ -32,9 +33,9 @@ struct job {
     size_t pending[LANES]; /* handed to writers, not answered */
     size_t lane1_left;     /* objects of lane 1 without an outcome, handed over or not */
     struct apply_result res;
-    struct err fatal;    /* of the journal or of the source */
+    struct err fatal; /* of the journal or of the source */
     bool stop;
-    const char *wave;    /* shown as progress */
+    const char *wave; /* shown as progress */
 };
 
 static size_t batch_max(const struct job *j) {
@@ -113,8 +114,9 @@ static bool outcome_unknown(const struct err *e) {
 }
 
 static void fill_effect(struct item *it) {
-    it->effect.state = it->ok ? EFFECT_DONE
-                              : outcome_unknown(&it->err) ? EFFECT_UNKNOWN : EFFECT_FAILED;
+    it->effect.state = it->ok                      ? EFFECT_DONE
+                       : outcome_unknown(&it->err) ? EFFECT_UNKNOWN
+                                                   : EFFECT_FAILED;
     it->effect.uid = *it->uid ? it->uid : NULL;
     it->effect.resource_version = *it->rv ? it->rv : NULL;
     it->effect.error = it->ok ? NULL : it->err.msg;
@@ -218,7 +220,8 @@ static bool is_stale(struct job *j, struct object *o, yyjson_val *body) {
         return false;
     uint8_t d[16];
     char hex[33];
-    if (world_digest(j->w, o, body, j->o->plan_salt, d, NULL) < 0 || str_eq(hash_hex(d, 16, hex), planned))
+    if (world_digest(j->w, o, body, j->o->plan_salt, d, NULL) < 0 ||
+        str_eq(hash_hex(d, 16, hex), planned))
         return false;
     pthread_mutex_lock(&j->lock);
     j->res.stale++;
@@ -300,10 +303,10 @@ static int feed_by_list(struct feeder *f, const struct kind *k, int wave, struct
         if (r < 0)
             break;
         size_t i, max;
-        yyjson_arr_foreach(items, i, max, it) {
-            struct object *o = world_find(w, k->src->group, k->src->kind,
-                                          json_str(it, "metadata", "namespace"),
-                                          json_str(it, "metadata", "name"));
+        yyjson_arr_foreach (items, i, max, it) {
+            struct object *o =
+                world_find(w, k->src->group, k->src->kind, json_str(it, "metadata", "namespace"),
+                           json_str(it, "metadata", "name"));
             if (r >= 0 && o && o->wave == wave && to_write(o) && o->outcome == OUT_NONE) {
                 int n = feed(f, o, it, e);
                 r = n < 0 ? n : r;
@@ -321,7 +324,7 @@ static int feed_by_list(struct feeder *f, const struct kind *k, int wave, struct
 static int feed_kind(struct feeder *f, const struct kind *k, int wave, const struct span *l,
                      size_t of_kind, struct err *e) {
     int r = l->n <= GET_INSTEAD_OF_LIST || l->n * 20 < of_kind ? feed_by_get(f, l, e)
-                                                              : feed_by_list(f, k, wave, e);
+                                                               : feed_by_list(f, k, wave, e);
     return r < 0 ? err_ctx(e, r, "reading %s", k->src->plural) : flush(f, e);
 }
 
@@ -329,7 +332,8 @@ static int feed_kind(struct feeder *f, const struct kind *k, int wave, const str
  * lane 1 has still to do. */
 static void wait_idle(struct job *j, bool all) {
     pthread_mutex_lock(&j->lock);
-    while (j->pending[0] > 0 || (all && j->pending[1] > 0) || (all && j->lane1_left > 0 && !j->stop))
+    while (j->pending[0] > 0 || (all && j->pending[1] > 0) ||
+           (all && j->lane1_left > 0 && !j->stop))
         pthread_cond_wait(&j->idle, &j->lock);
     pthread_mutex_unlock(&j->lock);
 }
@@ -343,7 +347,7 @@ static bool established(struct job *j, const struct object *crd) {
     if (kube_get(world_opts(j->w)->dst, a, path, NULL, &body, NULL) < 0)
         return false;
     size_t i, max;
-    yyjson_arr_foreach(json_get(body, "status", "conditions"), i, max, c) {
+    yyjson_arr_foreach (json_get(body, "status", "conditions"), i, max, c) {
         if (str_eq(json_str(c, "type"), "Established") && str_eq(json_str(c, "status"), "True"))
             return true;
     }
@@ -507,8 +511,8 @@ static void count_results(struct job *j) {
 }
 
 int apply_plan(const struct apply_opts *o, struct apply_result *ret, struct err *e) {
-    struct job j = {.o = o, .w = o->world, .lock = PTHREAD_MUTEX_INITIALIZER,
-                    .idle = PTHREAD_COND_INITIALIZER};
+    struct job j = {
+        .o = o, .w = o->world, .lock = PTHREAD_MUTEX_INITIALIZER, .idle = PTHREAD_COND_INITIALIZER};
     for (size_t i = 0; i < world_count(o->world); i++)
         j.res.total += to_write(world_at(o->world, i));
     struct lane_ctx lc[LANES] = {{&j, 0}, {&j, 1}};

@@ -15,11 +15,11 @@ struct apply_opts {
     struct world *world;
     struct journal *journal;
     const char *run;
-    unsigned writes;              /* in flight; 0: 32 */
-    unsigned batch;               /* journal batch; 0: 100 */
+    unsigned writes; /* in flight; 0: 32 */
+    unsigned batch;  /* journal batch; 0: 100 */
     enum stale_mode stale;
     const struct map *plan_digests; /* ref -> hex digest of a frozen plan, or NULL */
-    const uint8_t *plan_salt;     /* of those digests */
+    const uint8_t *plan_salt;       /* of those digests */
     struct http_cancel *cancel;
     /* Called now and then, from one thread at a time. */
     void (*progress)(void *ctx, size_t done, size_t failed, size_t total, const char *wave);

@@ -49,8 +49,8 @@ int classify_user_rule(const struct world *w, const struct kube_resource *r, yyj
     const char *ns = json_str(body, "metadata", "namespace");
     for (size_t i = 0; i < w->o.n_rules; i++) {
         const struct user_rule *u = &w->o.rules[i];
-        if (str_glob(u->group, r->group) && str_glob(u->kind, r->kind) &&
-            str_glob(u->name, name) && (!u->namespace || str_glob(u->namespace, ns ? ns : "")) &&
+        if (str_glob(u->group, r->group) && str_glob(u->kind, r->kind) && str_glob(u->name, name) &&
+            (!u->namespace || str_glob(u->namespace, ns ? ns : "")) &&
             labels_match(body, u->labels))
             return (int)i;
     }
@@ -179,8 +179,9 @@ static void decide_by_destination(struct world *w, struct object *o) {
         decide(o, V_SAME, o->rule, held_now ? "held there as it should be" : "already there");
     } else if (o->ours || merge) {
         o->held = held_now;
-        decide(o, V_UPDATE, o->rule, o->ours ? "written by an earlier run, changed since"
-                                             : "completed: what the destination has stays");
+        decide(o, V_UPDATE, o->rule,
+               o->ours ? "written by an earlier run, changed since"
+                       : "completed: what the destination has stays");
     } else if (o->facts_dst & FACT_SYSTEM_MADE) {
         decide(o, V_SKIP, "destination-own", "the destination made its own");
     } else {

@@ -63,7 +63,8 @@ static void note(struct cmp *c, yyjson_mut_val *src, yyjson_mut_val *dst) {
     if (c->o->n_changes++ >= CHANGES_MAX)
         return;
     struct change *x = arena_new_of(c->a, struct change);
-    *x = (struct change){arena_strdup(c->a, sb_get(&c->path)), text_of(c, src), text_of(c, dst), NULL};
+    *x = (struct change){arena_strdup(c->a, sb_get(&c->path)), text_of(c, src), text_of(c, dst),
+                         NULL};
     struct change **tail = &c->o->changes;
     while (*tail)
         tail = &(*tail)->next;
@@ -83,11 +84,11 @@ static void step(struct cmp *c, const char *key, yyjson_mut_val *src, yyjson_mut
 static void differ_objects(struct cmp *c, yyjson_mut_val *src, yyjson_mut_val *dst) {
     size_t i, max;
     yyjson_mut_val *key, *val;
-    yyjson_mut_obj_foreach(src, i, max, key, val) {
+    yyjson_mut_obj_foreach (src, i, max, key, val) {
         const char *k = yyjson_mut_get_str(key);
         step(c, k, val, yyjson_mut_obj_get(dst, k));
     }
-    yyjson_mut_obj_foreach(dst, i, max, key, val) {
+    yyjson_mut_obj_foreach (dst, i, max, key, val) {
         const char *k = yyjson_mut_get_str(key);
         if (!yyjson_mut_obj_get(src, k))
             step(c, k, NULL, val);

@@ -10,9 +10,17 @@ static yyjson_val *annotation(yyjson_val *b, const char *key) {
 
 /* Components that write on behalf of the cluster itself; KEP-555 names, plus kubeadm's. */
 static const char *const system_managers[] = {
-    "kube-apiserver",   "kube-controller-manager", "kube-scheduler", "kubelet",
-    "kube-proxy",       "cloud-controller-manager", "kubeadm",       "api-priority-and-fairness-config-consumer-v1",
-    "api-priority-and-fairness-config-producer-v1", "service-account-controller", "node-controller",
+    "kube-apiserver",
+    "kube-controller-manager",
+    "kube-scheduler",
+    "kubelet",
+    "kube-proxy",
+    "cloud-controller-manager",
+    "kubeadm",
+    "api-priority-and-fairness-config-consumer-v1",
+    "api-priority-and-fairness-config-producer-v1",
+    "service-account-controller",
+    "node-controller",
 };
 
 /* OpenShift's controllers name themselves openshift.io/CONTROLLER. */
@@ -28,7 +36,7 @@ bool facts_system_made(yyjson_val *body) {
     size_t i, max;
     if (yyjson_arr_size(mf) == 0)
         return false;
-    yyjson_arr_foreach(mf, i, max, m) {
+    yyjson_arr_foreach (mf, i, max, m) {
         if (!is_system_manager(json_str(m, "manager")))
             return false;
     }
@@ -44,7 +52,7 @@ static bool owns(yyjson_val *fields, const char *const *path) {
         return owns(yyjson_obj_get(fields, *path), path + 1);
     size_t i, max;
     yyjson_val *key, *val;
-    yyjson_obj_foreach(fields, i, max, key, val) {
+    yyjson_obj_foreach (fields, i, max, key, val) {
         if (!str_eq(yyjson_get_str(key), ".") && owns(val, path + 1))
             return true;
     }
@@ -54,7 +62,7 @@ static bool owns(yyjson_val *fields, const char *const *path) {
 bool facts_user_owns(yyjson_val *body, const char *const *path) {
     yyjson_val *mf = json_get(body, "metadata", "managedFields"), *m;
     size_t i, max;
-    yyjson_arr_foreach(mf, i, max, m) {
+    yyjson_arr_foreach (mf, i, max, m) {
         if (!is_system_manager(json_str(m, "manager")) && owns(json_get(m, "fieldsV1"), path))
             return true;
     }
@@ -134,7 +142,7 @@ static bool pod_finished(yyjson_val *b) {
 static bool job_finished(yyjson_val *b) {
     yyjson_val *conds = json_get(b, "status", "conditions"), *c;
     size_t i, max;
-    yyjson_arr_foreach(conds, i, max, c) {
+    yyjson_arr_foreach (conds, i, max, c) {
         const char *type = json_str(c, "type");
         if ((str_eq(type, "Complete") || str_eq(type, "Failed")) &&
             str_eq(json_str(c, "status"), "True"))
@@ -244,7 +252,7 @@ struct owner *facts_owners(struct arena *a, yyjson_val *body) {
     yyjson_val *refs = json_get(body, "metadata", "ownerReferences"), *r;
     struct owner *first = NULL, **tail = &first;
     size_t i, max;
-    yyjson_arr_foreach(refs, i, max, r) {
+    yyjson_arr_foreach (refs, i, max, r) {
         struct owner *o = arena_new_of(a, struct owner);
         split_api_version(a, json_str(r, "apiVersion"), &o->group);
         o->kind = arena_strdup(a, json_str(r, "kind"));

@@ -11,5 +11,6 @@ struct owner *facts_owners(struct arena *a, yyjson_val *body);
  * manager at all, since exports and some proxies leave them out. */
 bool facts_system_made(yyjson_val *body);
 /* Does a manager outside the control plane own the field that fields_v1_path (like
- * {"f:spec","f:clusterIP"}, NULL-terminated) names? Array elements: "k:" and "v:" keys match "*". */
+ * {"f:spec","f:clusterIP"}, NULL-terminated) names? Array elements: "k:" and "v:" keys match "*".
+ */
 bool facts_user_owns(yyjson_val *body, const char *const *fields_v1_path);

@@ -216,8 +216,9 @@ static void hand_one(struct arena *a, const struct handover_opts *o, const struc
         fill(it, HAND_FAILED, arena_printf(a, "cannot be let loose: %s", err_msg(&e)));
     else
         fill(it, twin > 0 ? HAND_DONE : HAND_ALONE,
-             twin > 0 ? "" : twin == 0 ? "the other cluster does not have it"
-                                       : "the other cluster does not answer");
+             twin > 0    ? ""
+             : twin == 0 ? "the other cluster does not have it"
+                         : "the other cluster does not answer");
 }
 
 int handover(struct arena *a, const struct handover_opts *o, struct handover_item **ret,
@@ -251,9 +252,10 @@ int handover_held(struct arena *a, struct kube_client *c, const struct kube_disc
     *ret = NULL;
     for (; h; h = h->next) {
         struct handover_item *it = arena_new_of(a, struct handover_item);
-        *it = (struct handover_item){.title = arena_printf(a, "%s %s/%s", h->r->kind, h->ns, h->name),
-                                     .state = HAND_ALREADY,
-                                     .next = *ret};
+        *it =
+            (struct handover_item){.title = arena_printf(a, "%s %s/%s", h->r->kind, h->ns, h->name),
+                                   .state = HAND_ALREADY,
+                                   .next = *ret};
         *ret = it;
     }
     return 0;

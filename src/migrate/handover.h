@@ -9,15 +9,15 @@
 #include "migrate/world.h"
 
 enum handover_state {
-    HAND_DONE,      /* changed hands */
-    HAND_ALREADY,   /* was as wanted */
-    HAND_FINISHED,  /* a Job that ended in the source meanwhile: stays held in the destination */
-    HAND_ALONE,     /* has no twin in the cluster that is to stop acting */
+    HAND_DONE,     /* changed hands */
+    HAND_ALREADY,  /* was as wanted */
+    HAND_FINISHED, /* a Job that ended in the source meanwhile: stays held in the destination */
+    HAND_ALONE,    /* has no twin in the cluster that is to stop acting */
     HAND_FAILED,
 };
 
 struct handover_item {
-    const char *title;   /* "CronJob shop/report" */
+    const char *title; /* "CronJob shop/report" */
     enum handover_state state;
     const char *note;
     struct handover_item *next;
@@ -28,14 +28,14 @@ struct handover_opts {
     char from_slot, to_slot;
     const struct kube_discovery *discovery; /* of `to` */
     const char *const *ns_include, *const *ns_exclude;
-    struct journal *journal;       /* NULL: works without (from annotations alone) */
+    struct journal *journal; /* NULL: works without (from annotations alone) */
     const char *run;
-    bool dry_run;                  /* only say what would happen */
-    bool from_unreachable_ok;      /* go on when `from` does not answer (its cluster is gone) */
+    bool dry_run;             /* only say what would happen */
+    bool from_unreachable_ok; /* go on when `from` does not answer (its cluster is gone) */
 };
 
-/* Finds what carries the annotation of a hold in `to`, and hands each over. *ret: one item per object, in a.
- * Negative only when `to` cannot be read; failures of single objects are items. */
+/* Finds what carries the annotation of a hold in `to`, and hands each over. *ret: one item per
+ * object, in a. Negative only when `to` cannot be read; failures of single objects are items. */
 int handover(struct arena *a, const struct handover_opts *o, struct handover_item **ret,
              struct err *e);
 /* What is held in this cluster: titles, in a. */

@@ -28,8 +28,8 @@ static const char *load_balancer(struct arena *a UNUSED, struct world *w UNUSED,
     return str_eq(json_str(body, "spec", "type"), "LoadBalancer") ? "type LoadBalancer" : NULL;
 }
 
-static const char *scaled_up(struct arena *a, struct world *w UNUSED,
-                             const struct object *o UNUSED, yyjson_val *body) {
+static const char *scaled_up(struct arena *a, struct world *w UNUSED, const struct object *o UNUSED,
+                             yyjson_val *body) {
     int64_t now = json_int(json_get(body, "status", "desiredReplicas"), 0);
     int64_t least = json_int(json_get(body, "spec", "minReplicas"), 1);
     return now > least ? arena_printf(a, "runs %lld replicas, minReplicas is %lld", (long long)now,
@@ -46,8 +46,9 @@ static const char *deletes_claims(struct arena *a UNUSED, struct world *w UNUSED
 static const char *deletes_volume(struct arena *a UNUSED, struct world *w UNUSED,
                                   const struct object *o, yyjson_val *body) {
     const char *p = json_str(body, "spec", "persistentVolumeReclaimPolicy");
-    return str_eq(p, "Delete") && !(o->facts & FACT_PV_DYNAMIC) ? "persistentVolumeReclaimPolicy: Delete"
-                                                                 : NULL;
+    return str_eq(p, "Delete") && !(o->facts & FACT_PV_DYNAMIC)
+               ? "persistentVolumeReclaimPolicy: Delete"
+               : NULL;
 }
 
 static const char *empty_claim(struct arena *a, struct world *w, const struct object *o UNUSED,
@@ -62,7 +63,7 @@ static const char *fails_closed(struct arena *a, struct world *w UNUSED,
                                 const struct object *o UNUSED, yyjson_val *body) {
     yyjson_val *hooks = json_get(body, "webhooks"), *h;
     size_t i, max;
-    yyjson_arr_foreach(hooks, i, max, h) {
+    yyjson_arr_foreach (hooks, i, max, h) {
         const char *policy = json_str(h, "failurePolicy");
         if (json_get(h, "clientConfig", "service") && !str_eq(policy, "Ignore"))
             return arena_printf(a, "webhook %s, failurePolicy Fail", json_str(h, "name"));
@@ -73,7 +74,8 @@ static const char *fails_closed(struct arena *a, struct world *w UNUSED,
 static const char *conversion_webhook(struct arena *a UNUSED, struct world *w UNUSED,
                                       const struct object *o UNUSED, yyjson_val *body) {
     return str_eq(json_str(body, "spec", "conversion", "strategy"), "Webhook")
-               ? "conversion by a webhook" : NULL;
+               ? "conversion by a webhook"
+               : NULL;
 }
 
 static const char *no_disruption(struct arena *a UNUSED, struct world *w UNUSED,
@@ -86,7 +88,8 @@ static const char *no_disruption(struct arena *a UNUSED, struct world *w UNUSED,
 
 static const char *cloud_identity(struct arena *a, struct world *w UNUSED,
                                   const struct object *o UNUSED, yyjson_val *body) {
-    static const char *const keys[] = {"eks.amazonaws.com/role-arn", "iam.gke.io/gcp-service-account",
+    static const char *const keys[] = {"eks.amazonaws.com/role-arn",
+                                       "iam.gke.io/gcp-service-account",
                                        "azure.workload.identity/client-id"};
     for (size_t i = 0; i < COUNT_OF(keys); i++)
         if (json_get(body, "metadata", "annotations", keys[i]))
@@ -96,14 +99,15 @@ static const char *cloud_identity(struct arena *a, struct world *w UNUSED,
 
 static const char *manual_token(struct arena *a UNUSED, struct world *w UNUSED,
                                 const struct object *o, yyjson_val *body UNUSED) {
-    return o->facts & FACT_TOKEN && o->verdict != V_SKIP ? "its token is another one in the destination"
-                                                         : NULL;
+    return o->facts & FACT_TOKEN && o->verdict != V_SKIP
+               ? "its token is another one in the destination"
+               : NULL;
 }
 
 static const char *default_class(struct arena *a UNUSED, struct world *w UNUSED,
                                  const struct object *o UNUSED, yyjson_val *body) {
-    const char *k = json_str(body, "metadata", "annotations",
-                             "storageclass.kubernetes.io/is-default-class");
+    const char *k =
+        json_str(body, "metadata", "annotations", "storageclass.kubernetes.io/is-default-class");
     return str_eq(k, "true") ? "marked as the default" : NULL;
 }
 
@@ -119,7 +123,7 @@ static const char *external_dns(struct arena *a UNUSED, struct world *w UNUSED,
                                 const struct object *o UNUSED, yyjson_val *body) {
     yyjson_val *cs = json_get(body, "spec", "template", "spec", "containers"), *c;
     size_t i, max;
-    yyjson_arr_foreach(cs, i, max, c) {
+    yyjson_arr_foreach (cs, i, max, c) {
         const char *image = json_str(c, "image");
         if (image && strstr(image, "external-dns"))
             return "image external-dns";
@@ -198,9 +202,9 @@ static bool satisfied(struct world *w, const struct ref *r) {
         kube_discovery_find(world_discovery(w, true), r->group, NULL, r->kind);
     AUTO_ARENA a = arena_new();
     yyjson_val *v;
-    return !res || kube_get(world_opts(w)->dst, a,
-                            kube_path(a, res, *r->ns ? r->ns : NULL, r->name, NULL), NULL, &v,
-                            NULL) >= 0;
+    return !res ||
+           kube_get(world_opts(w)->dst, a, kube_path(a, res, *r->ns ? r->ns : NULL, r->name, NULL),
+                    NULL, &v, NULL) >= 0;
 }
 
 static bool always_there(const struct ref *r) {
@@ -223,9 +227,9 @@ static void check_refs(struct search *s, const struct object *o, yyjson_val *bod
 static int look(void *ctx, yyjson_val *body, struct err *e UNUSED) {
     struct search *s = ctx;
     const struct kube_resource *k = s->kind->src;
-    const struct object *o = world_find(s->w, k->group, k->kind,
-                                        json_str(body, "metadata", "namespace"),
-                                        json_str(body, "metadata", "name"));
+    const struct object *o =
+        world_find(s->w, k->group, k->kind, json_str(body, "metadata", "namespace"),
+                   json_str(body, "metadata", "name"));
     if (!o || o->verdict == V_SKIP)
         return 0;
     for (size_t i = 0; i < COUNT_OF(rows); i++) {
@@ -241,8 +245,8 @@ static int look(void *ctx, yyjson_val *body, struct err *e UNUSED) {
 }
 
 static bool looked_at(const struct kube_resource *k) {
-    static const char *const more[] = {"Deployment", "StatefulSet", "DaemonSet", "Ingress",
-                                       "ServiceAccount", "Pod"};
+    static const char *const more[] = {"Deployment", "StatefulSet",    "DaemonSet",
+                                       "Ingress",    "ServiceAccount", "Pod"};
     for (size_t i = 0; i < COUNT_OF(rows); i++)
         if (str_eq(rows[i].kind, k->kind) && str_eq(rows[i].group, k->group))
             return true;

@@ -8,9 +8,9 @@ enum severity { SEV_INFO, SEV_WARNING, SEV_BLOCKER };
 const char *severity_name(enum severity s);
 
 struct finding {
-    const char *id;       /* "H1-cronjob" */
+    const char *id; /* "H1-cronjob" */
     enum severity severity;
-    const char *where;    /* "CronJob shop/report", or "A" */
+    const char *where; /* "CronJob shop/report", or "A" */
     const char *what, *remedy;
     struct finding *next;
 };
@@ -18,7 +18,7 @@ struct finding {
 struct hazard_row {
     const char *id;
     enum severity severity;
-    const char *group, *kind;  /* of the objects it looks at */
+    const char *group, *kind; /* of the objects it looks at */
     /* Evidence in the body (as the source shows it), or NULL. In a. */
     const char *(*look)(struct arena *a, struct world *w, const struct object *o, yyjson_val *body);
     const char *remedy;

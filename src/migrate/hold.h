@@ -12,9 +12,9 @@
 
 struct hold_row {
     const char *group, *kind;
-    const char *field;   /* member of spec that holds it */
-    const char *value;   /* JSON of the holding value */
-    uint32_t not_when;   /* facts that make a hold needless */
+    const char *field; /* member of spec that holds it */
+    const char *value; /* JSON of the holding value */
+    uint32_t not_when; /* facts that make a hold needless */
     const char *id, *why;
 };
 const struct hold_row *hold_rows(size_t *ret_n);
@@ -29,7 +29,7 @@ bool hold_do(yyjson_mut_doc *d, yyjson_mut_val *root, const struct hold_row *row
 /* The other way: original value back, annotation gone. False when it was not held, or when the
  * annotation's value is not one that hold_do() writes: nothing is changed then. */
 bool hold_undo(yyjson_mut_doc *d, yyjson_mut_val *root);
-/* The same as merge patches (RFC 7386) against a live object, guarded by its resourceVersion. Text in a;
- * NULL when there is nothing to do. */
+/* The same as merge patches (RFC 7386) against a live object, guarded by its resourceVersion. Text
+ * in a; NULL when there is nothing to do. */
 char *hold_patch(struct arena *a, yyjson_val *live, const struct hold_row *row);
 char *unhold_patch(struct arena *a, yyjson_val *live, const struct hold_row *row);

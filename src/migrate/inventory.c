@@ -7,8 +7,8 @@
 #include <errno.h>
 #include <stdatomic.h>
 
-#include "base/queue.h"
 #include "base/log.h"
+#include "base/queue.h"
 #include "kube/page.h"
 #include "migrate/facts.h"
 #include "migrate/hold.h"
@@ -56,7 +56,7 @@ static int kind_rank(const struct kube_resource *r) {
 }
 
 static void add_kind(struct world *w, const struct kube_resource *src,
-                             const struct kube_resource *dst) {
+                     const struct kube_resource *dst) {
     struct kind *k = &w->kinds[w->n_kinds++];
     *k = (struct kind){.src = src,
                        .dst = dst,
@@ -106,7 +106,7 @@ static bool in_scope(const struct world *w, const struct kind *k, yyjson_val *it
 static void note_account_secrets(struct reader *r, const char *ns, yyjson_val *item) {
     yyjson_val *list = json_get(item, "secrets"), *s;
     size_t i, max;
-    yyjson_arr_foreach(list, i, max, s) {
+    yyjson_arr_foreach (list, i, max, s) {
         strvec_fmt(&r->secrets, "%s/%s", ns, json_str(s, "name") ? json_str(s, "name") : "");
     }
 }
@@ -172,7 +172,7 @@ struct side {
     struct kube_pager *pager; /* NULL: this side does not have the kind */
     struct arena *a;
     yyjson_arr_iter it;
-    yyjson_val *item;         /* under the cursor; NULL: at the end */
+    yyjson_val *item; /* under the cursor; NULL: at the end */
     char key[KEY_MAX], last[KEY_MAX];
     bool done;
 };
@@ -242,7 +242,7 @@ static int table_join(struct reader *r, const struct kind *k, struct side *s, st
     size_t i, max;
     int n = 0;
     while (d->pager && (n = kube_pager_next(d->pager, hold, &items, e)) > 0) {
-        yyjson_arr_foreach(items, i, max, it) {
+        yyjson_arr_foreach (items, i, max, it) {
             char key[KEY_MAX];
             key_of(it, key);
             map_put(table, arena_strdup(hold, key), it);
@@ -250,7 +250,7 @@ static int table_join(struct reader *r, const struct kind *k, struct side *s, st
         }
     }
     while (n >= 0 && (arena_reset(s->a), n = kube_pager_next(s->pager, s->a, &items, e)) > 0) {
-        yyjson_arr_foreach(items, i, max, it) {
+        yyjson_arr_foreach (items, i, max, it) {
             char key[KEY_MAX];
             key_of(it, key);
             n = n < 0 ? n : take_pair(r, k, it, map_get(table, key), e);
@@ -267,8 +267,7 @@ static void undo_kind(struct reader *r, size_t objects, size_t extras) {
 enum { RELIST_MAX = 4 };
 
 static int read_kind(struct reader *r, const struct kind *k, struct err *e) {
-    struct kube_list_opts lo = {.label_selector = r->w->o.label_selector,
-                                .cancel = r->w->o.cancel};
+    struct kube_list_opts lo = {.label_selector = r->w->o.label_selector, .cancel = r->w->o.cancel};
     struct kube_list_opts all = {.cancel = r->w->o.cancel};
     const char *const *inc = r->w->o.ns_include;
     if (k->src->namespaced && inc && inc[0] && !inc[1] && !strpbrk(inc[0], "*?"))
@@ -364,8 +363,7 @@ int inventory_read(struct world *w, struct err *e) {
         rd.reader[i] = (struct reader){.w = w, .a = w->reader_arena[i]};
     }
     int n = 0;
-    while (atomic_load(&rd.next) < w->n_kinds && n >= 0 &&
-           kind_rank(w->kinds[rd.next].src) == 0)
+    while (atomic_load(&rd.next) < w->n_kinds && n >= 0 && kind_rank(w->kinds[rd.next].src) == 0)
         n = read_kind(&rd.reader[0], &w->kinds[atomic_fetch_add(&rd.next, 1)], e);
     if (n >= 0) {
         note_volumes(w, &rd.reader[0]);
@@ -384,8 +382,7 @@ int inventory_read(struct world *w, struct err *e) {
 /* --- bodies at hand --- */
 
 static bool same_kind(const struct kube_resource *x, const struct kube_resource *y) {
-    return str_eq(x->kind, y->kind) && str_eq(x->group, y->group) &&
-           str_eq(x->version, y->version);
+    return str_eq(x->kind, y->kind) && str_eq(x->group, y->group) && str_eq(x->version, y->version);
 }
 
 static const struct kube_resource *served(const struct world_side *s,

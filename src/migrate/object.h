@@ -24,26 +24,26 @@ struct kind {
 /* Facts read off a body (facts.c), one bit each. */
 enum fact {
     FACT_DELETING = 1 << 0,
-    FACT_SYSTEM_MADE = 1 << 1,     /* every field manager is a part of the control plane */
+    FACT_SYSTEM_MADE = 1 << 1, /* every field manager is a part of the control plane */
     FACT_BOOTSTRAP_RBAC = 1 << 2,
-    FACT_TOKEN = 1 << 3,           /* Secret of type service-account-token */
-    FACT_TOKEN_SHAPE = 1 << 4,     /* and its name is <sa>-token-xxxxx */
+    FACT_TOKEN = 1 << 3,       /* Secret of type service-account-token */
+    FACT_TOKEN_SHAPE = 1 << 4, /* and its name is <sa>-token-xxxxx */
     FACT_BOOTSTRAP_TOKEN = 1 << 5,
-    FACT_SELECTOR = 1 << 6,        /* Service with a selector */
+    FACT_SELECTOR = 1 << 6, /* Service with a selector */
     FACT_MANAGED_ENDPOINTS = 1 << 7,
     FACT_LEADER = 1 << 8,
     FACT_IP_ALLOCATED = 1 << 9,
     FACT_APF_AUTO = 1 << 10,
     FACT_APISERVICE_AUTO = 1 << 11,
     FACT_MIRROR = 1 << 12,
-    FACT_FINISHED = 1 << 13,       /* Pod or Job that has run to its end */
+    FACT_FINISHED = 1 << 13, /* Pod or Job that has run to its end */
     FACT_SUSPENDED = 1 << 14,
     FACT_PV_DYNAMIC = 1 << 15,
     FACT_AGGREGATED = 1 << 16,
     FACT_KUBERNETES_SIGNER = 1 << 17,
     FACT_OLM_COPY = 1 << 18,
-    FACT_HELD = 1 << 19,           /* carries our annotation: held by an earlier step */
-    FACT_HOLD_ASKED = 1 << 20,     /* annotation tandem.dev/hold */
+    FACT_HELD = 1 << 19,       /* carries our annotation: held by an earlier step */
+    FACT_HOLD_ASKED = 1 << 20, /* annotation tandem.dev/hold */
     FACT_SNAPSHOT_BOUND = 1 << 21,
     FACT_BARE_ACCOUNT = 1 << 22,   /* ServiceAccount that holds nothing but its name */
     FACT_REGISTRY_TOKEN = 1 << 23, /* Secret that OpenShift made for its own registry */
@@ -57,7 +57,7 @@ struct owner {
 
 /* One field that differs. Values are short texts; of Secrets only "(secret)" ever stands here. */
 struct change {
-    const char *path; /* JSON pointer */
+    const char *path;      /* JSON pointer */
     const char *src, *dst; /* NULL: not there */
     struct change *next;
 };
@@ -72,18 +72,18 @@ struct object {
     const char *uid_dst;   /* NULL: not in the destination (yet) */
     struct owner *owners, *owners_dst;
     uint32_t facts, facts_dst;
-    int16_t user_rule;     /* index into the user's rules, -1: none */
-    uint8_t verdict;       /* enum verdict */
-    uint8_t outcome;       /* enum outcome */
-    bool held;             /* in the destination, or to be created so */
-    bool ours;             /* an earlier run wrote it */
-    bool unready;          /* less ready in the destination than in the source */
-    uint8_t digest[16];    /* salted, of the body that the destination should get */
+    int16_t user_rule;  /* index into the user's rules, -1: none */
+    uint8_t verdict;    /* enum verdict */
+    uint8_t outcome;    /* enum outcome */
+    bool held;          /* in the destination, or to be created so */
+    bool ours;          /* an earlier run wrote it */
+    bool unready;       /* less ready in the destination than in the source */
+    uint8_t digest[16]; /* salted, of the body that the destination should get */
     int wave;
     const char *rule, *why;
     struct change *changes; /* when it is in both and differs; at most CHANGES_MAX kept */
     uint32_t n_changes;
-    const char *note;      /* readiness, failure or hint, for people; or NULL */
+    const char *note; /* readiness, failure or hint, for people; or NULL */
 };
 
 enum { CHANGES_MAX = 20 };

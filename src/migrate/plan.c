@@ -127,7 +127,8 @@ int plan_load(struct arena *a, const char *path, struct plan_file *ret, struct e
     if (!str_eq(hash, content_hash(a, root)))
         return err_set(e, -EBADMSG,
                        "%s was changed after it was written (its hash does not fit); make it again "
-                       "with `tandem plan --out %s`", path, path);
+                       "with `tandem plan --out %s`",
+                       path, path);
     uint8_t salt[32];
     if (read_salt(json_str(v, "salt"), salt) < 0)
         return err_set(e, -EBADMSG, "%s: its salt is not one", path);
@@ -140,7 +141,7 @@ int plan_load(struct arena *a, const char *path, struct plan_file *ret, struct e
     memcpy(ret->salt, salt, sizeof salt);
     size_t i, max;
     yyjson_val *x;
-    yyjson_arr_foreach(json_get(v, "objects"), i, max, x) {
+    yyjson_arr_foreach (json_get(v, "objects"), i, max, x) {
         const char *ref = json_str(x, "ref"), *verdict = json_str(x, "verdict");
         const char *digest = json_str(x, "digest");
         if (!ref || !verdict || !digest)

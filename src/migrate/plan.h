@@ -9,8 +9,8 @@
 
 struct plan_counts {
     size_t by_verdict[V_COUNT];
-    size_t held;     /* of create/hold/same: held in the destination */
-    size_t unready;  /* same, but less ready than in the source */
+    size_t held;    /* of create/hold/same: held in the destination */
+    size_t unready; /* same, but less ready than in the source */
     size_t objects;
 };
 void plan_count(const struct world *w, struct plan_counts *ret);
@@ -22,11 +22,12 @@ char *plan_json(const struct world *w, struct arena *a, const char *source_uid,
                 const char *destination_uid, size_t *ret_len);
 struct plan_file {
     const char *source_uid, *destination_uid;
-    char source; /* slot */
-    struct map *digests; /* ref -> hex digest of objects to be written */
-    struct map *verdicts;/* ref -> verdict name */
+    char source;          /* slot */
+    struct map *digests;  /* ref -> hex digest of objects to be written */
+    struct map *verdicts; /* ref -> verdict name */
     uint8_t salt[32];
     const char *hash;
 };
-/* -EBADMSG when it was changed after it was written. Everything lives in a, but for the maps (map_free). */
+/* -EBADMSG when it was changed after it was written. Everything lives in a, but for the maps
+ * (map_free). */
 int plan_load(struct arena *a, const char *path, struct plan_file *ret, struct err *e);

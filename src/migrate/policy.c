@@ -75,7 +75,7 @@ static bool ca_injected(const struct scrub *s, yyjson_mut_val *parent UNUSED,
                         yyjson_mut_val *val UNUSED) {
     yyjson_val *an = json_get(s->orig, "metadata", "annotations"), *key, *v;
     size_t i, max;
-    yyjson_obj_foreach(an, i, max, key, v) {
+    yyjson_obj_foreach (an, i, max, key, v) {
         if (str_starts(yyjson_get_str(key), "cert-manager.io/inject-"))
             return true;
     }
@@ -114,14 +114,20 @@ static yyjson_mut_val *map_storage_class(const struct scrub *s, yyjson_mut_val *
 
 /* Until 1.33 or so the API server printed an unset creationTimestamp of a template as null. */
 #define NULL_TIME(g, k, path)                                                                      \
-    {g, k, path "/metadata/creationTimestamp", FIELD_DROP, is_null, NULL,                          \
-     "an unset time, printed by older API servers only"}
-#define META(field, why_)       {NULL, NULL, "/metadata/" field, FIELD_DROP, NULL, NULL, why_}
+    {                                                                                              \
+        g, k, path "/metadata/creationTimestamp", FIELD_DROP, is_null, NULL,                       \
+            "an unset time, printed by older API servers only"                                     \
+    }
+#define META(field, why_)                                                                          \
+    { NULL, NULL, "/metadata/" field, FIELD_DROP, NULL, NULL, why_ }
 #define NOTE(g, k, note, why_)                                                                     \
-    {g, k, "/metadata/annotations/" note, FIELD_DROP, NULL, NULL, why_}
-#define DROP(g, k, path, why_)            {g, k, path, FIELD_DROP, NULL, NULL, why_}
-#define DROP_IF(g, k, path, when, why_)   {g, k, path, FIELD_DROP, when, NULL, why_}
-#define REWRITE(g, k, path, fn, why_)     {g, k, path, FIELD_REWRITE, NULL, fn, why_}
+    { g, k, "/metadata/annotations/" note, FIELD_DROP, NULL, NULL, why_ }
+#define DROP(g, k, path, why_)                                                                     \
+    { g, k, path, FIELD_DROP, NULL, NULL, why_ }
+#define DROP_IF(g, k, path, when, why_)                                                            \
+    { g, k, path, FIELD_DROP, when, NULL, why_ }
+#define REWRITE(g, k, path, fn, why_)                                                              \
+    { g, k, path, FIELD_REWRITE, NULL, fn, why_ }
 
 static const struct policy_row rows[] = {
     META("uid", "each cluster gives its own"),
@@ -169,7 +175,8 @@ static const struct policy_row rows[] = {
          "a claim that says so without a volume that agrees is Lost"),
     NOTE("", "PersistentVolumeClaim", "pv.kubernetes.io~1bound-by-controller",
          "set by the controller when it binds"),
-    NOTE("", "PersistentVolumeClaim", "volume.kubernetes.io~1selected-node", "a node of one cluster"),
+    NOTE("", "PersistentVolumeClaim", "volume.kubernetes.io~1selected-node",
+         "a node of one cluster"),
     NOTE("", "PersistentVolumeClaim", "volume.kubernetes.io~1storage-provisioner",
          "set by the controller"),
     NOTE("", "PersistentVolumeClaim", "volume.beta.kubernetes.io~1storage-provisioner",
@@ -200,7 +207,8 @@ static const struct policy_row rows[] = {
             "storageClasses of the configuration"),
     REWRITE("apps", "StatefulSet", "/spec/volumeClaimTemplates/*/spec/storageClassName",
             map_storage_class, "storageClasses of the configuration"),
-    DROP("apps", "StatefulSet", "/spec/volumeClaimTemplates/*/status", "filled in by the API server"),
+    DROP("apps", "StatefulSet", "/spec/volumeClaimTemplates/*/status",
+         "filled in by the API server"),
     DROP("", "PersistentVolume", "/spec/claimRef/uid",
          "the claim has another uid in the destination; without it the volume is reserved by name"),
     DROP("", "PersistentVolume", "/spec/claimRef/resourceVersion", "of the source's store"),
@@ -216,8 +224,8 @@ static const struct policy_row rows[] = {
 
     DROP_IF("batch", "Job", "/spec/selector", generated_job_selector,
             "made from the Job's uid in the source"),
-    DROP_IF("batch", "Job", "/spec/template/metadata/labels/controller-uid",
-            generated_job_selector, "the Job's uid in the source"),
+    DROP_IF("batch", "Job", "/spec/template/metadata/labels/controller-uid", generated_job_selector,
+            "the Job's uid in the source"),
     DROP_IF("batch", "Job", "/spec/template/metadata/labels/batch.kubernetes.io~1controller-uid",
             generated_job_selector, "the Job's uid in the source"),
     DROP_IF("batch", "Job", "/spec/template/metadata/labels/job-name", generated_job_selector,
@@ -237,8 +245,8 @@ static const struct policy_row rows[] = {
             "a token that the source's controller made"),
     DROP_IF("", "ServiceAccount", "/secrets", is_empty, "nothing left in it"),
     DROP_IF("", "Secret", "/data", is_token_secret, "a token signed by the source's key"),
-    DROP_IF("", "Secret", "/metadata/labels/kubernetes.io~1legacy-token-last-used",
-            is_token_secret, "set by the API server"),
+    DROP_IF("", "Secret", "/metadata/labels/kubernetes.io~1legacy-token-last-used", is_token_secret,
+            "set by the API server"),
     DROP_IF("", "Secret", "/metadata/labels/kubernetes.io~1legacy-token-invalid-since",
             is_token_secret, "set by the controller"),
 

@@ -47,7 +47,7 @@ static void compare_counts(struct object *o, struct arena *a, const char *field,
 static const char *condition(yyjson_val *body, const char *type) {
     yyjson_val *conds = json_get(body, "status", "conditions"), *c;
     size_t i, max;
-    yyjson_arr_foreach(conds, i, max, c) {
+    yyjson_arr_foreach (conds, i, max, c) {
         if (str_eq(json_str(c, "type"), type))
             return json_str(c, "status");
     }
@@ -68,7 +68,8 @@ void readiness_compare(struct object *o, struct arena *a, yyjson_val *src, yyjso
         const char *was = json_str(src, "status", "phase"), *is = json_str(dst, "status", "phase");
         if (object_is(o, phased[i].group, phased[i].kind) && str_eq(was, phased[i].phase) &&
             !str_eq(is, was))
-            unready(o, arena_printf(a, "is %s, in the source %s", is ? is : "without a phase", was));
+            unready(o,
+                    arena_printf(a, "is %s, in the source %s", is ? is : "without a phase", was));
     }
     for (size_t i = 0; i < COUNT_OF(conditioned); i++) {
         const char *type = conditioned[i].condition;

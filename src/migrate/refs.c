@@ -28,13 +28,17 @@ static const struct ref_row rows[] = {
     {NULL, "(pod)", "/spec/volumes/*/secret/secretName", "", "Secret", false},
     {NULL, "(pod)", "/spec/volumes/*/projected/sources/*/configMap/name", "", "ConfigMap", false},
     {NULL, "(pod)", "/spec/volumes/*/projected/sources/*/secret/name", "", "Secret", false},
-    {NULL, "(pod)", "/spec/volumes/*/persistentVolumeClaim/claimName", "", "PersistentVolumeClaim", false},
-    {NULL, "(pod)", "/spec/containers/*/env/*/valueFrom/configMapKeyRef/name", "", "ConfigMap", false},
+    {NULL, "(pod)", "/spec/volumes/*/persistentVolumeClaim/claimName", "", "PersistentVolumeClaim",
+     false},
+    {NULL, "(pod)", "/spec/containers/*/env/*/valueFrom/configMapKeyRef/name", "", "ConfigMap",
+     false},
     {NULL, "(pod)", "/spec/containers/*/env/*/valueFrom/secretKeyRef/name", "", "Secret", false},
     {NULL, "(pod)", "/spec/containers/*/envFrom/*/configMapRef/name", "", "ConfigMap", false},
     {NULL, "(pod)", "/spec/containers/*/envFrom/*/secretRef/name", "", "Secret", false},
-    {NULL, "(pod)", "/spec/initContainers/*/env/*/valueFrom/configMapKeyRef/name", "", "ConfigMap", false},
-    {NULL, "(pod)", "/spec/initContainers/*/env/*/valueFrom/secretKeyRef/name", "", "Secret", false},
+    {NULL, "(pod)", "/spec/initContainers/*/env/*/valueFrom/configMapKeyRef/name", "", "ConfigMap",
+     false},
+    {NULL, "(pod)", "/spec/initContainers/*/env/*/valueFrom/secretKeyRef/name", "", "Secret",
+     false},
     {NULL, "(pod)", "/spec/initContainers/*/envFrom/*/configMapRef/name", "", "ConfigMap", false},
     {NULL, "(pod)", "/spec/initContainers/*/envFrom/*/secretRef/name", "", "Secret", false},
     {NULL, "(pod)", "/spec/imagePullSecrets/*/name", "", "Secret", false},
@@ -45,11 +49,14 @@ static const struct ref_row rows[] = {
     {"", "PersistentVolumeClaim", "/spec/storageClassName", "storage.k8s.io", "StorageClass", true},
     {"", "PersistentVolumeClaim", "/spec/volumeName", "", "PersistentVolume", true},
     {"", "PersistentVolume", "/spec/storageClassName", "storage.k8s.io", "StorageClass", true},
-    {"apps", "StatefulSet", "/spec/volumeClaimTemplates/*/spec/storageClassName", "storage.k8s.io", "StorageClass", true},
+    {"apps", "StatefulSet", "/spec/volumeClaimTemplates/*/spec/storageClassName", "storage.k8s.io",
+     "StorageClass", true},
     {"apps", "StatefulSet", "/spec/serviceName", "", "Service", false},
-    {"networking.k8s.io", "Ingress", "/spec/ingressClassName", "networking.k8s.io", "IngressClass", true},
+    {"networking.k8s.io", "Ingress", "/spec/ingressClassName", "networking.k8s.io", "IngressClass",
+     true},
     {"networking.k8s.io", "Ingress", "/spec/tls/*/secretName", "", "Secret", false},
-    {"networking.k8s.io", "Ingress", "/spec/rules/*/http/paths/*/backend/service/name", "", "Service", false},
+    {"networking.k8s.io", "Ingress", "/spec/rules/*/http/paths/*/backend/service/name", "",
+     "Service", false},
     {"networking.k8s.io", "Ingress", "/spec/defaultBackend/service/name", "", "Service", false},
 };
 
@@ -66,8 +73,12 @@ static void found(struct finder *f, yyjson_val *v, bool optional) {
     if (str_empty(name))
         return;
     struct ref *r = arena_new_of(f->a, struct ref);
-    *r = (struct ref){f->row->to_group, f->row->to_kind, f->row->cluster_scoped ? "" : f->ns,
-                      arena_strdup(f->a, name), arena_strdup(f->a, sb_get(&f->at)), optional,
+    *r = (struct ref){f->row->to_group,
+                      f->row->to_kind,
+                      f->row->cluster_scoped ? "" : f->ns,
+                      arena_strdup(f->a, name),
+                      arena_strdup(f->a, sb_get(&f->at)),
+                      optional,
                       f->first};
     f->first = r;
 }
@@ -84,7 +95,7 @@ static void walk(struct finder *f, yyjson_val *v, const char *path, bool optiona
     if (path[1] == '*') {
         size_t i, max;
         yyjson_val *x;
-        yyjson_arr_foreach(v, i, max, x) {
+        yyjson_arr_foreach (v, i, max, x) {
             sb_fmt(&f->at, "/%zu", i);
             walk(f, x, rest, optional);
             f->at.len = mark;

@@ -111,7 +111,8 @@ bool rules_regenerable(const char *child_kind, const char *owner_kind) {
     return false;
 }
 
-#define KIND(id, group, kind, why) {id, group, kind, 0, NULL, why}
+#define KIND(id, group, kind, why)                                                                 \
+    { id, group, kind, 0, NULL, why }
 
 /* Sources: docs/OBJECTS.md. */
 static const struct rule table[] = {
@@ -179,7 +180,8 @@ static const struct rule table[] = {
      "registered by the API server for its own groups and CRDs"},
     {"priority-system", "scheduling.k8s.io", "PriorityClass", 0, system_priority,
      "reserved name; every cluster has it"},
-    {"service-range", NET, "ServiceCIDR", 0, first_service_range, "set by a flag of the API server"},
+    {"service-range", NET, "ServiceCIDR", 0, first_service_range,
+     "set by a flag of the API server"},
     {"service-range-own", NET, "ServiceCIDR", 0, added_service_range,
      "an address range of one cluster; add one of the destination's by hand if it needs more"},
     {"ip-allocated", NET, "IPAddress", FACT_IP_ALLOCATED, NULL, "allocated for a Service"},

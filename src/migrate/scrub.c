@@ -123,7 +123,7 @@ static yyjson_mut_val *with_type(yyjson_mut_doc *d, const struct kind *kind, yyj
     yyjson_mut_obj_add_val(d, root, "kind", yyjson_mut_strcpy(d, r->kind));
     size_t i, max;
     yyjson_val *key, *val;
-    yyjson_obj_foreach(body, i, max, key, val) {
+    yyjson_obj_foreach (body, i, max, key, val) {
         const char *k = yyjson_get_str(key);
         if (str_eq(k, "apiVersion") || str_eq(k, "kind") || str_eq(k, "status"))
             continue;

@@ -27,8 +27,8 @@ typedef void (*scrub_trace)(void *ctx, enum field_fate fate, const char *path, c
 
 struct scrub {
     yyjson_mut_doc *doc;
-    yyjson_mut_val *root;      /* edited in place */
-    yyjson_val *orig;          /* the object as read */
+    yyjson_mut_val *root; /* edited in place */
+    yyjson_val *orig;     /* the object as read */
     const struct kind *kind;
     enum scrub_side side;
     const struct scrub_env *env;

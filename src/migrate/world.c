@@ -53,7 +53,7 @@ static int add_range(void *ctx, yyjson_val *item, struct err *e UNUSED) {
     struct world *w = ctx;
     yyjson_val *cidrs = json_get(item, "spec", "cidrs"), *c;
     size_t i, max;
-    yyjson_arr_foreach(cidrs, i, max, c) {
+    yyjson_arr_foreach (cidrs, i, max, c) {
         char text[64];
         snprintf(text, sizeof text, "%s", yyjson_get_str(c) ? yyjson_get_str(c) : "");
         char *slash = strchr(text, '/');
@@ -64,8 +64,7 @@ static int add_range(void *ctx, yyjson_val *item, struct err *e UNUSED) {
         struct service_range *r = &w->ranges[w->n_ranges];
         r->family = strchr(text, ':') ? AF_INET6 : AF_INET;
         r->bits = (unsigned)bits;
-        if (bits <= (r->family == AF_INET ? 32u : 128u) &&
-            inet_pton(r->family, text, r->addr) == 1)
+        if (bits <= (r->family == AF_INET ? 32u : 128u) && inet_pton(r->family, text, r->addr) == 1)
             w->n_ranges++;
     }
     return 0;
@@ -290,8 +289,7 @@ static const char *digest_text(struct world *w, const struct object *o, yyjson_v
         return text;
     }
     yyjson_mut_val *root;
-    return wished(w, o, body, json_doc(a), &root, e) < 0 ? NULL
-                                                         : json_mut_write(a, root, ret_len);
+    return wished(w, o, body, json_doc(a), &root, e) < 0 ? NULL : json_mut_write(a, root, ret_len);
 }
 
 int world_digest(struct world *w, const struct object *o, yyjson_val *body, const uint8_t *salt,
@@ -342,7 +340,7 @@ static int relink(struct world *w, const struct object *o, yyjson_val *body, yyj
     yyjson_val *refs = json_get(body, "metadata", "ownerReferences"), *ref;
     yyjson_mut_val *out = yyjson_mut_arr(d);
     size_t i, max;
-    yyjson_arr_foreach(refs, i, max, ref) {
+    yyjson_arr_foreach (refs, i, max, ref) {
         const struct object *owner = world_by_uid(w, json_str(ref, "uid"));
         if (!goes_over(owner))
             continue;

@@ -16,25 +16,25 @@ struct world;
 /* A rule of the user's (tandem.yaml `rules`). Patterns with * and ?, NULL: any. */
 struct user_rule {
     const char *group, *kind, *name, *namespace;
-    const char *labels;     /* "k=v,k2,!k3,k4!=v" or NULL */
-    const char *verdict;    /* create, skip, hold, block or NULL (patch only) */
+    const char *labels;  /* "k=v,k2,!k3,k4!=v" or NULL */
+    const char *verdict; /* create, skip, hold, block or NULL (patch only) */
     const char *why;
-    yyjson_mut_val *patch;  /* RFC 6902, or NULL */
+    yyjson_mut_val *patch; /* RFC 6902, or NULL */
 };
 
 struct world_opts {
     struct kube_client *src, *dst;
-    char src_slot, dst_slot;                 /* 'a' / 'b' */
-    const char *const *ns_include;           /* patterns; NULL or empty: all */
+    char src_slot, dst_slot;       /* 'a' / 'b' */
+    const char *const *ns_include; /* patterns; NULL or empty: all */
     const char *const *ns_exclude;
-    bool only_namespaced;                    /* -n was given: no cluster-scoped objects but Namespace */
-    const char *label_selector;              /* -l, or NULL */
+    bool only_namespaced;       /* -n was given: no cluster-scoped objects but Namespace */
+    const char *label_selector; /* -l, or NULL */
     const struct user_rule *rules;
     size_t n_rules;
     const char *const *class_from, *const *class_to; /* storageClasses, NULL-terminated, or NULL */
-    struct journal *journal;                 /* who wrote what; NULL: nobody */
-    const uint8_t *salt;                     /* 32 bytes; NULL: a fresh one */
-    bool write_back;                         /* reserved for the reverse direction of follow */
+    struct journal *journal;                         /* who wrote what; NULL: nobody */
+    const uint8_t *salt;                             /* 32 bytes; NULL: a fresh one */
+    bool write_back; /* reserved for the reverse direction of follow */
     struct http_cancel *cancel;
     void (*progress)(void *ctx, const char *kind, size_t objects);
     void *progress_ctx;

@@ -9,7 +9,7 @@
 
 #define WRITE_QUERY "fieldManager=tandem"
 /* Only metadata comes back: the uid is all we need. */
-#define META_ONLY   "application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1,application/json"
+#define META_ONLY "application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1,application/json"
 
 enum { PATIENCE_MS = 15000, FIRST_PAUSE_MS = 50, LONGEST_PAUSE_MS = 1000 };
 
@@ -65,7 +65,9 @@ int write_prepare(struct world *w, struct object *o, yyjson_val *body, struct it
     it->effect = (struct journal_effect){
         .cluster = slot_name[world_opts(w)->dst_slot == 'b'],
         .ref = object_ref(a, o),
-        .verb = is_update(o) ? "update" : o->held ? "hold" : "create",
+        .verb = is_update(o) ? "update"
+                : o->held    ? "hold"
+                             : "create",
         .digest = hash_hex(digest, 16, hex),
         .previous = it->previous,
         .state = EFFECT_INTENT,
@@ -173,7 +175,7 @@ static void merge_diff(yyjson_mut_doc *d, yyjson_mut_val *patch, yyjson_mut_val 
                        yyjson_mut_val *have, bool only_add) {
     size_t i, max;
     yyjson_mut_val *key, *val;
-    yyjson_mut_obj_foreach(want, i, max, key, val) {
+    yyjson_mut_obj_foreach (want, i, max, key, val) {
         const char *k = yyjson_mut_get_str(key);
         yyjson_mut_val *h = yyjson_mut_obj_get(have, k);
         if (h && json_mut_equal(val, h))
@@ -183,7 +185,7 @@ static void merge_diff(yyjson_mut_doc *d, yyjson_mut_val *patch, yyjson_mut_val 
         else
             json_mut_set(d, patch, k, yyjson_mut_val_mut_copy(d, val));
     }
-    yyjson_mut_obj_foreach(have, i, max, key, val) {
+    yyjson_mut_obj_foreach (have, i, max, key, val) {
         const char *k = yyjson_mut_get_str(key);
         if (!only_add && !yyjson_mut_obj_get(want, k))
             json_mut_set(d, patch, k, yyjson_mut_null(d));

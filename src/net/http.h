@@ -19,8 +19,8 @@ void http_client_free(struct http_client *c);
 /* TLS identity. Strings and blobs must outlive the requests that name them. Verification is on
  * unless insecure. PEM texts, not files, so that a rotated file is re-read by whoever owns it. */
 struct http_tls {
-    const char *ca_pem;      /* NULL: the system's */
-    const char *cert_pem;    /* client certificate, or NULL */
+    const char *ca_pem;   /* NULL: the system's */
+    const char *cert_pem; /* client certificate, or NULL */
     const char *key_pem;
     const char *server_name; /* verify against this name instead of the URL's host, or NULL */
     bool insecure;
@@ -32,26 +32,26 @@ struct http_cancel {
 };
 
 struct http_req {
-    const char *method;             /* "GET", "POST", ... */
-    const char *url;                /* http:// or https:// */
-    const char *const *headers;     /* "Name: value", NULL-terminated, or NULL */
-    const void *body;               /* sent as it is; with Content-Length */
+    const char *method;         /* "GET", "POST", ... */
+    const char *url;            /* http:// or https:// */
+    const char *const *headers; /* "Name: value", NULL-terminated, or NULL */
+    const void *body;           /* sent as it is; with Content-Length */
     size_t body_len;
-    const struct http_tls *tls;     /* NULL: verify against the system's CAs */
-    const char *connect_to;         /* "host:port": TCP goes there, Host and SNI stay the URL's */
-    const char *lane;               /* NULL: the common one */
-    uint32_t connect_timeout_ms;    /* 0: 5,000 */
-    uint32_t timeout_ms;            /* whole request; 0: 60,000; UINT32_MAX: none (watch) */
-    uint32_t stall_timeout_ms;      /* no byte received for so long ends it; 0: none */
-    size_t max_body;                /* answer larger than this is an error; 0: 64 MiB. What on_data
-                                       gets is not counted */
+    const struct http_tls *tls;  /* NULL: verify against the system's CAs */
+    const char *connect_to;      /* "host:port": TCP goes there, Host and SNI stay the URL's */
+    const char *lane;            /* NULL: the common one */
+    uint32_t connect_timeout_ms; /* 0: 5,000 */
+    uint32_t timeout_ms;         /* whole request; 0: 60,000; UINT32_MAX: none (watch) */
+    uint32_t stall_timeout_ms;   /* no byte received for so long ends it; 0: none */
+    size_t max_body;             /* answer larger than this is an error; 0: 64 MiB. What on_data
+                                    gets is not counted */
     /* When set, body bytes go here (on the network thread, must not block long) and not into the
      * response; a negative return ends the request with that code. Only for 2xx answers; other
      * bodies are collected as usual. */
     int (*on_data)(void *ctx, const char *p, size_t n);
     void *ctx;
-    struct http_cancel *cancel;     /* or NULL */
-    bool no_redirect_follow;        /* redirects are never followed; kept for clarity: always true */
+    struct http_cancel *cancel; /* or NULL */
+    bool no_redirect_follow;    /* redirects are never followed; kept for clarity: always true */
 };
 
 struct http_resp {
@@ -70,9 +70,10 @@ struct http_resp {
  *
  * Blocks until the answer is there. 0 for any HTTP answer, whatever its status. Failures:
  * -ECONNREFUSED, -EHOSTUNREACH (name or route), -ETIMEDOUT, -ECONNRESET, -EPROTO (TLS; the message
- * says what), -EMSGSIZE (answer too large), -ESTOPPED, -EINVAL (no such URL, method or header), -EIO. When a failed request may have reached
- * the server, *maybe_sent (may be NULL) is set true, else false; e->retry is set where trying again
- * can help. Messages name the host, never headers or bodies. */
+ * says what), -EMSGSIZE (answer too large), -ESTOPPED, -EINVAL (no such URL, method or header),
+ * -EIO. When a failed request may have reached the server, *maybe_sent (may be NULL) is set true,
+ * else false; e->retry is set where trying again can help. Messages name the host, never headers or
+ * bodies. */
 int http_do(struct http_client *c, struct arena *a, const struct http_req *req,
             struct http_resp *ret, bool *maybe_sent, struct err *e);
 
@@ -81,12 +82,12 @@ const char *http_header(const struct http_resp *r, const char *name);
 
 /* How a failed attempt is tried again. */
 struct http_retry {
-    unsigned attempts;    /* in all; 0: 5 */
-    uint32_t base_ms;     /* first delay; 0: 100 */
-    uint32_t cap_ms;      /* longest delay; 0: 10,000. Retry-After is obeyed up to 6 x this */
-    bool idempotent;      /* the same request twice does no harm: lost answers and 5xx are retried;
-                             otherwise only refused connections, unsent requests and 429/503 with
-                             Retry-After are */
+    unsigned attempts; /* in all; 0: 5 */
+    uint32_t base_ms;  /* first delay; 0: 100 */
+    uint32_t cap_ms;   /* longest delay; 0: 10,000. Retry-After is obeyed up to 6 x this */
+    bool idempotent;   /* the same request twice does no harm: lost answers and 5xx are retried;
+                          otherwise only refused connections, unsent requests and 429/503 with
+                          Retry-After are */
 };
 
 /* http_do with retries: exponential delay with full jitter, Retry-After obeyed. *attempts (may be

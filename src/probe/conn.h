@@ -23,6 +23,7 @@ struct conn {
     enum conn_state state;
     bool fell_back; /* the other address family has been tried */
     bool fresh;     /* this request is the first of the connection */
+    bool opening;   /* counted by the lane as not open yet */
     bool peer_gone; /* the peer has sent its last byte */
     SSL *ssl;
     struct http1 answer;

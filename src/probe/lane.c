@@ -33,6 +33,25 @@ static void list_add(struct conn_list *l, struct conn *c) {
     l->n++;
 }
 
+/* Keeps the list in the order of deadlines. Nearly always the place is the end; a request that has
+ * waited for its connection is a little older than the last one. */
+static void list_add_by_deadline(struct conn_list *l, struct conn *c) {
+    struct conn *after = l->last;
+    while (after && after->deadline > c->deadline)
+        after = after->prev;
+    c->prev = after;
+    c->next = after ? after->next : l->first;
+    if (c->next)
+        c->next->prev = c;
+    else
+        l->last = c;
+    if (after)
+        after->next = c;
+    else
+        l->first = c;
+    l->n++;
+}
+
 static void list_del(struct conn_list *l, struct conn *c) {
     if (c->prev)
         c->prev->next = c->next;
@@ -156,6 +175,20 @@ static void after_answer(struct lane *l, struct conn *c) {
     }
 }
 
+static void opened(struct lane *l, struct conn *c) {
+    if (c->opening)
+        l->opening--;
+    c->opening = false;
+}
+
+/* The end of a busy connection and of its request. */
+static void drop_busy(struct lane *l, struct conn *c, enum probe_why why) {
+    settle(l, c, why);
+    opened(l, c);
+    list_del(&l->busy, c);
+    conn_free(c);
+}
+
 static void drop_quiet(struct lane *l, struct conn *c) {
     if (c->state == CONN_IDLE)
         stats_event(l->stats, l->index, EVENT_IDLE_CLOSED);
@@ -165,18 +198,17 @@ static void drop_quiet(struct lane *l, struct conn *c) {
 
 static void advance(struct lane *l, struct conn *c) {
     enum probe_why why = WHY_OK;
-    switch (conn_step(c, l->scratch, SCRATCH, &why)) {
+    enum conn_event event = conn_step(c, l->scratch, SCRATCH, &why);
+    if (c->state != CONN_CONNECTING && c->state != CONN_TLS)
+        opened(l, c);
+    switch (event) {
     case CONN_GOES_ON: break;
     case CONN_CLOSED: drop_quiet(l, c); break;
     case CONN_ANSWERED:
         settle(l, c, WHY_OK);
         after_answer(l, c);
         break;
-    case CONN_FAILED:
-        settle(l, c, why);
-        list_del(&l->busy, c);
-        conn_free(c);
-        break;
+    case CONN_FAILED: drop_busy(l, c, why); break;
     }
 }
 
@@ -193,55 +225,94 @@ static void compose(struct lane *l, uint64_t n) {
     sb_str(&l->request, l->reused ? "\r\n" : "Connection: close\r\n\r\n");
 }
 
+static bool may_open(const struct lane *l) {
+    return !l->reused || l->opening < l->cfg->connections;
+}
+
 /* The kept connection that has rested longest, once the pool is full. */
 static struct conn *take_idle(struct lane *l) {
     struct conn *c = l->idle.first;
-    if (!l->reused || !c || l->idle.n + l->busy.n < l->cfg->connections)
+    bool room = l->idle.n + l->busy.n < l->cfg->connections;
+    if (!l->reused || !c || (room && may_open(l)))
         return NULL;
     list_del(&l->idle, c);
     c->fresh = false;
     return c;
 }
 
-static struct conn *open_new(struct lane *l, uint64_t due, uint64_t now) {
+static struct conn *open_new(struct lane *l, uint64_t due, uint64_t sent) {
     enum probe_why why;
     char detail[DETAIL_MAX];
     struct conn *c = conn_open(l->target, l->epoll, l->turn++, l->cfg->identify_header,
                                l->cfg->expect_body != NULL, l->request_max, &why, detail);
     if (!c) {
-        settle_unsent(l, due, now, why, detail);
+        settle_unsent(l, due, sent, why, detail);
         return NULL;
     }
     c->fresh = true;
+    c->opening = true;
+    l->opening++;
     stats_event(l->stats, l->index, EVENT_OPENED);
     if (l->reused)
         stats_event(l->stats, l->index, EVENT_FRESH);
     return c;
 }
 
-static void send_one(struct lane *l, uint64_t n, uint64_t due) {
-    uint64_t now = since_start(l);
-    stats_due(l->stats, l->index, l->busy.n + 1);
-    if (now > due + LANE_LATE_MS * ms_ns) {
-        settle_unsent(l, due, 0, WHY_LATE, NULL);
-        return;
-    }
-    if (l->busy.n >= l->max_in_flight) {
-        settle_unsent(l, due, now, WHY_TOO_MANY, NULL);
-        return;
-    }
+/* Over an idle connection, or else over a new one. */
+static void launch(struct lane *l, uint64_t n, uint64_t due, uint64_t sent) {
     struct conn *c = take_idle(l);
     if (!c)
-        c = open_new(l, due, now);
+        c = open_new(l, due, sent);
     if (!c)
         return;
     c->due = due;
-    c->sent = now;
-    c->deadline = now + timeout_ns(l);
+    c->sent = sent;
+    c->deadline = sent + timeout_ns(l);
     compose(l, n);
     conn_request(c, l->request.p, l->request.len);
-    list_add(&l->busy, c);
+    list_add_by_deadline(&l->busy, c);
     advance(l, c);
+}
+
+/* --- requests without a connection --- */
+
+static void wait_for_connection(struct lane *l, uint64_t n, uint64_t due, uint64_t sent) {
+    struct waiting *w = xcalloc(1, sizeof *w);
+    *w = (struct waiting){.n = n, .due = due, .sent = sent};
+    *l->end_waiting = w;
+    l->end_waiting = &w->next;
+    l->n_waiting++;
+}
+
+static struct waiting take_waiting(struct lane *l) {
+    struct waiting *w = l->first_waiting, copy = *w;
+    l->first_waiting = w->next;
+    if (!w->next)
+        l->end_waiting = &l->first_waiting;
+    l->n_waiting--;
+    xfree(w);
+    return copy;
+}
+
+static void launch_waiting(struct lane *l) {
+    while (l->first_waiting && (l->idle.n || may_open(l))) {
+        struct waiting w = take_waiting(l);
+        launch(l, w.n, w.due, w.sent);
+    }
+}
+
+static void send_one(struct lane *l, uint64_t n, uint64_t due) {
+    uint64_t now = since_start(l);
+    size_t in_flight = l->busy.n + l->n_waiting;
+    stats_due(l->stats, l->index, in_flight + 1);
+    if (now > due + LANE_LATE_MS * ms_ns)
+        settle_unsent(l, due, 0, WHY_LATE, NULL);
+    else if (in_flight >= l->max_in_flight)
+        settle_unsent(l, due, now, WHY_TOO_MANY, NULL);
+    else if (l->first_waiting || (!l->idle.n && !may_open(l)))
+        wait_for_connection(l, n, due, now);
+    else
+        launch(l, n, due, now);
 }
 
 /* Returns whether more are due already. */
@@ -261,9 +332,11 @@ static void expire(struct lane *l) {
     uint64_t now = since_start(l);
     while (l->busy.first && l->busy.first->deadline <= now) {
         struct conn *c = l->busy.first;
-        settle(l, c, conn_timeout_why(c));
-        list_del(&l->busy, c);
-        conn_free(c);
+        drop_busy(l, c, conn_timeout_why(c));
+    }
+    while (l->first_waiting && l->first_waiting->sent + timeout_ns(l) <= now) {
+        struct waiting w = take_waiting(l);
+        settle_unsent(l, w.due, w.sent, WHY_NO_CONNECTION, NULL);
     }
     while (l->linger.first && l->linger.first->deadline <= now) {
         struct conn *c = l->linger.first;
@@ -277,6 +350,8 @@ static void arm(struct lane *l) {
     uint64_t at = sending(l) ? due_of(l, l->next) : UINT64_MAX;
     if (l->busy.first)
         at = MIN(at, l->busy.first->deadline);
+    if (l->first_waiting)
+        at = MIN(at, l->first_waiting->sent + timeout_ns(l));
     if (l->linger.first)
         at = MIN(at, l->linger.first->deadline);
     if (at == l->armed || at == UINT64_MAX)
@@ -310,12 +385,13 @@ static void handle(struct lane *l, const struct epoll_event *ev) {
 static void loop(struct lane *l) {
     struct epoll_event ev[EVENTS];
     bool more = false;
-    while (sending(l) || l->busy.n) {
+    while (sending(l) || l->busy.n || l->n_waiting) {
         arm(l);
         int n = epoll_wait(l->epoll, ev, EVENTS, more ? 0 : -1);
         for (int i = 0; i < n; i++)
             handle(l, &ev[i]);
         expire(l);
+        launch_waiting(l);
         more = send_due(l);
         note_cpu(l, false);
     }
@@ -336,6 +412,7 @@ void *lane_run(void *ctx) {
     struct lane *l = ctx;
     l->armed = UINT64_MAX; /* nothing yet; 0 is the moment of the first request */
     favour_this_thread();
+    l->end_waiting = &l->first_waiting;
     l->scratch = xmalloc(SCRATCH);
     l->request_max = strlen(l->target->head) + 128 + (l->cfg->cookie ? strlen(l->cfg->cookie) : 0);
     watch(l, l->timer);

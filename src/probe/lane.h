@@ -11,6 +11,12 @@ struct conn_list {
     size_t n;
 };
 
+/* A request of the reused lane for which there is no connection yet. */
+struct waiting {
+    struct waiting *next;
+    uint64_t n, due, sent;
+};
+
 struct lane {
     /* Set before the thread starts. */
     const char *name;
@@ -32,6 +38,9 @@ struct lane {
     unsigned turn;  /* of the addresses */
     size_t request_max;
     struct conn_list busy, idle, linger;
+    size_t opening; /* of the busy ones: those that are not open yet */
+    struct waiting *first_waiting, **end_waiting;
+    size_t n_waiting;
     uint64_t cpu_second;
     char *scratch;
     struct sb request;

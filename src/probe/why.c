@@ -17,6 +17,9 @@ static const struct why_row rows[WHY_COUNT] = {
     [WHY_ANSWER_TIMEOUT] = {"answer_timeout", PROBE_TIMEOUT, "no answer began in time"},
     [WHY_REST_TIMEOUT] = {"rest_timeout", PROBE_TIMEOUT,
                           "the answer began but did not end in time"},
+    [WHY_NO_CONNECTION] = {"no_free_connection", PROBE_TIMEOUT,
+                           "every kept connection was waiting for an answer, and new ones were not "
+                           "opened in time"},
     [WHY_TOO_MANY] = {"too_many_in_flight", PROBE_TIMEOUT,
                       "not sent: as many requests as allowed were already waiting for an answer"},
     [WHY_RESET_KEPT] = {"reset_kept", PROBE_RESET,

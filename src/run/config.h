@@ -12,66 +12,67 @@ struct config_cluster {
     const char *context;    /* NULL: the current one of the kubeconfig */
 };
 
-struct config_rule {            /* first match decides */
+struct config_rule {                             /* first match decides */
     const char *group, *kind, *name, *namespace; /* patterns with * and ?, NULL: any */
-    const char *labels;         /* "k=v,k2=v2", "k", "!k", "k!=v"; NULL: any */
-    const char *verdict;        /* create, skip, hold, block, or NULL when only patched */
-    const char *why;            /* never empty: "rule in line N of FILE" when not given */
-    yyjson_mut_val *patch;      /* RFC 6902 array or NULL */
-    unsigned line;              /* in the file, for messages */
+    const char *labels;                          /* "k=v,k2=v2", "k", "!k", "k!=v"; NULL: any */
+    const char *verdict;   /* create, skip, hold, block, or NULL when only patched */
+    const char *why;       /* never empty: "rule in line N of FILE" when not given */
+    yyjson_mut_val *patch; /* RFC 6902 array or NULL */
+    unsigned line;         /* in the file, for messages */
 };
 
 struct config_smoke {
     const char *name;
-    const char *http;           /* URL with the live host name, or NULL */
-    const char *via;            /* URL whose host:port is where TCP goes, or NULL: the tier's pre-live */
-    int expect_status;          /* 0: 200 */
-    const char *expect_body;    /* substring or NULL */
-    const char *const *exec;    /* argv or NULL */
+    const char *http;  /* URL with the live host name, or NULL */
+    const char *via;   /* URL whose host:port is where TCP goes, or NULL: the tier's pre-live */
+    int expect_status; /* 0: 200 */
+    const char *expect_body; /* substring or NULL */
+    const char *const *exec; /* argv or NULL */
     uint64_t timeout_ms;
-    const char *ca_file;        /* resolved, or NULL */
+    const char *ca_file; /* resolved, or NULL */
     bool insecure;
 };
 
 struct config_probe {
     struct probe_config p;
     const char *ca_file;
-    double abort_failures;      /* share 0..1; 0: not set */
+    double abort_failures; /* share 0..1; 0: not set */
     uint32_t abort_window_ms;
     uint32_t abort_at_least;
 };
 
 struct config {
-    const char *path, *dir;     /* of the file; "" when there is none (contexts on the command line) */
-    const char *name;           /* metadata.name */
-    struct config_cluster cluster[2]; /* [0] a, [1] b */
-    const char *journal;        /* resolved path */
+    const char *path, *dir; /* of the file; "" when there is none (contexts on the command line) */
+    const char *name;       /* metadata.name */
+    struct config_cluster cluster[2];                  /* [0] a, [1] b */
+    const char *journal;                               /* resolved path */
     const char *const *ns_include, *const *ns_exclude; /* patterns, NULL-terminated */
     struct config_rule *rules;
     size_t n_rules;
     const char *const *storage_class_from, *const *storage_class_to; /* parallel, NULL-terminated */
-    unsigned reads;             /* limits.reads: GETs in flight against the source; default 2 */
-    unsigned writes;            /* limits.writes: writes in flight; default 32 */
+    unsigned reads;  /* limits.reads: GETs in flight against the source; default 2 */
+    unsigned writes; /* limits.writes: writes in flight; default 32 */
     unsigned max_unready_pods;
     struct traffic_config *tiers;
     size_t n_tiers;
     const char *const *tier_prelive; /* per tier: pre-live URL base for smoke, or NULL */
-    int *steps;                 /* percent, ascending, ends with 100 */
+    int *steps;                      /* percent, ascending, ends with 100 */
     size_t n_steps;
     uint64_t hold_ms, bake_ms;
     struct config_probe *probes;
     size_t n_probes;
     struct config_smoke *smokes;
     size_t n_smokes;
-    const char *identify_header; /* of the first probe, for smoke's "answered by B" check; or NULL */
+    const char
+        *identify_header; /* of the first probe, for smoke's "answered by B" check; or NULL */
     const char *const *gates_before; /* stages, NULL-terminated */
     unsigned approvers;
 };
 
 /* Errors: "FILE:LINE:COL: unknown key \"clusetrs\"; did you mean \"clusters\"?". */
 int config_load(const char *path, struct config **ret, struct err *e);
-/* Without a file: two contexts from the command line (either may be NULL), everything else default. The journal
- * lies in ./tandem.db. */
+/* Without a file: two contexts from the command line (either may be NULL), everything else default.
+ * The journal lies in ./tandem.db. */
 int config_default(const char *context_a, const char *context_b, struct config **ret,
                    struct err *e);
 void config_free(struct config *c);

@@ -94,8 +94,8 @@ static int check_objects(struct exam *x, struct err *e) {
     r = hazards_find(w, x->s->a, &f, e);
     /* Texts point into the world: copy before it goes. */
     for (struct finding *i = r >= 0 ? f : NULL; i; i = i->next)
-        add(x, i->severity, i->id, arena_strdup(x->s->a, i->where),
-            arena_strdup(x->s->a, i->what), i->remedy);
+        add(x, i->severity, i->id, arena_strdup(x->s->a, i->where), arena_strdup(x->s->a, i->what),
+            i->remedy);
     for (const char *const *t = world_warnings(w); *t; t++)
         add(x, SEV_WARNING, "H16-api-down", slot_name(x->s->source), arena_strdup(x->s->a, *t),
             "bring its back end up");
@@ -142,7 +142,8 @@ int doctor_examine(struct session *s, const char *target, struct finding **ret, 
     *x.tail[SEV_BLOCKER] = x.all[SEV_WARNING];
     struct finding **end = x.all[SEV_WARNING] ? x.tail[SEV_WARNING] : x.tail[SEV_BLOCKER];
     *end = x.all[SEV_INFO];
-    *ret = x.all[SEV_BLOCKER] ? x.all[SEV_BLOCKER]
-           : x.all[SEV_WARNING] ? x.all[SEV_WARNING] : x.all[SEV_INFO];
+    *ret = x.all[SEV_BLOCKER]   ? x.all[SEV_BLOCKER]
+           : x.all[SEV_WARNING] ? x.all[SEV_WARNING]
+                                : x.all[SEV_INFO];
     return 0;
 }

@@ -38,11 +38,13 @@ static int load_config(struct session *s, unsigned needs, struct err *e) {
     if (path)
         return config_load(path, &s->cfg, e);
     if (needs & NEED_CONFIG_FILE)
-        return err_set(e, -EUSAGE, "this needs a tandem.yaml: write one with `tandem init`, or "
-                                   "name it with -f");
+        return err_set(e, -EUSAGE,
+                       "this needs a tandem.yaml: write one with `tandem init`, or "
+                       "name it with -f");
     if (needs & (NEED_A | NEED_B) && !contexts)
-        return err_set(e, -EUSAGE, "no tandem.yaml here: write one with `tandem init`, name it "
-                                   "with -f, or give --context-a and --context-b");
+        return err_set(e, -EUSAGE,
+                       "no tandem.yaml here: write one with `tandem init`, name it "
+                       "with -f, or give --context-a and --context-b");
     return config_default(s->o.context_a, s->o.context_b, &s->cfg, e);
 }
 
@@ -51,8 +53,9 @@ static int load_config(struct session *s, unsigned needs, struct err *e) {
 static int open_cluster(struct session *s, int i, struct err *e) {
     static const char *const names[] = {"A", "B"};
     const struct config_cluster *cc = &s->cfg->cluster[i];
-    const char *context = i == 0 && s->o.context_a ? s->o.context_a
-                          : i == 1 && s->o.context_b ? s->o.context_b : cc->context;
+    const char *context = i == 0 && s->o.context_a   ? s->o.context_a
+                          : i == 1 && s->o.context_b ? s->o.context_b
+                                                     : cc->context;
     struct kubeconfig *k;
     const struct kube_context *ctx;
     struct kube_auth *auth = NULL;
@@ -66,9 +69,8 @@ static int open_cluster(struct session *s, int i, struct err *e) {
     if (r < 0)
         return err_ctx(e, r, "cluster %s", i ? "b" : "a");
     bool gentle = s->source == (i ? 'b' : 'a');
-    struct kube_client_opts ko = {.name = names[i],
-                                  .read_only = s->o.read_only,
-                                  .max_reads = gentle ? s->cfg->reads : 0};
+    struct kube_client_opts ko = {
+        .name = names[i], .read_only = s->o.read_only, .max_reads = gentle ? s->cfg->reads : 0};
     s->cluster[i] = kube_client_new(s->http, auth, &ko);
     r = kube_get_version(s->cluster[i], &s->version[i], e);
     return r < 0 ? r : kube_get_identity(s->cluster[i], s->a, &s->id[i], e);
@@ -90,7 +92,8 @@ static int open_clusters(struct session *s, unsigned needs, struct err *e) {
     if (s->cluster[0] && s->cluster[1] && str_eq(s->id[0].uid, s->id[1].uid))
         return err_set(e, -EGUARD,
                        "a and b are the same cluster (its kube-system namespace has uid %s): "
-                       "check the two contexts", s->id[0].uid);
+                       "check the two contexts",
+                       s->id[0].uid);
     return 0;
 }
 
@@ -222,8 +225,8 @@ static const struct user_rule *rules_of(struct session *s) {
     struct user_rule *out = arena_array(s->a, struct user_rule, s->cfg->n_rules + 1);
     for (size_t i = 0; i < s->cfg->n_rules; i++) {
         const struct config_rule *c = &s->cfg->rules[i];
-        out[i] = (struct user_rule){c->group, c->kind, c->name, c->namespace,
-                                    c->labels, c->verdict, c->why, c->patch};
+        out[i] = (struct user_rule){c->group,  c->kind,    c->name, c->namespace,
+                                    c->labels, c->verdict, c->why,  c->patch};
     }
     return out;
 }
@@ -290,12 +293,11 @@ void session_event(struct session *s, const char *what, const char *detail) {
 }
 
 int session_step(struct session *s, const char *stage, const char *what,
-                 int (*fn)(struct session *s, void *ctx, struct err *e), void *ctx,
-                 struct err *e) {
+                 int (*fn)(struct session *s, void *ctx, struct err *e), void *ctx, struct err *e) {
     int64_t id = 0;
     struct err je = {0};
-    int began = s->journal ? journal_step_begin(s->journal, s->run.id, stage, what, NULL, &id, &je)
-                           : 0;
+    int began =
+        s->journal ? journal_step_begin(s->journal, s->run.id, stage, what, NULL, &id, &je) : 0;
     if (began < 0)
         log_warn("not recorded in the journal: %s", err_msg(&je));
     int r = fn(s, ctx, e);

@@ -14,22 +14,22 @@ enum session_need {
     NEED_A = 1,
     NEED_B = 2,
     NEED_CLUSTERS = NEED_A | NEED_B,
-    NEED_JOURNAL = 4,          /* for writing; made when missing */
-    NEED_JOURNAL_IF_ANY = 8,   /* for reading, if there is one */
-    NEED_TRAFFIC = 16,         /* at least one tier must be configured */
+    NEED_JOURNAL = 4,        /* for writing; made when missing */
+    NEED_JOURNAL_IF_ANY = 8, /* for reading, if there is one */
+    NEED_TRAFFIC = 16,       /* at least one tier must be configured */
     NEED_TRAFFIC_IF_ANY = 32,
     NEED_CONFIG_FILE = 64,
-    TOLERATE_DEAD = 128,       /* a cluster that cannot be reached is no error (the way back) */
-    TOLERATE_BUSY = 256,       /* nor is a journal that is missing or held by another process */
+    TOLERATE_DEAD = 128, /* a cluster that cannot be reached is no error (the way back) */
+    TOLERATE_BUSY = 256, /* nor is a journal that is missing or held by another process */
 };
 
 struct session_opts {
-    const char *config;                   /* -f; NULL: ./tandem.yaml if there is one */
+    const char *config; /* -f; NULL: ./tandem.yaml if there is one */
     const char *context_a, *context_b;
-    const char *const *namespaces;        /* -n, NULL-terminated; NULL: the configuration's */
+    const char *const *namespaces; /* -n, NULL-terminated; NULL: the configuration's */
     const char *label_selector;
     bool read_only;
-    const char *actor;                    /* who runs it, for the audit trail; NULL: $USER@host */
+    const char *actor; /* who runs it, for the audit trail; NULL: $USER@host */
 };
 
 struct session {
@@ -38,20 +38,19 @@ struct session {
     struct config *cfg;
     struct http_client *http;
     struct http_cancel cancel;
-    struct kube_client *cluster[2];       /* [0] a, [1] b; NULL: not opened or dead */
+    struct kube_client *cluster[2]; /* [0] a, [1] b; NULL: not opened or dead */
     struct kube_identity id[2];
     struct kube_version version[2];
-    struct journal *journal;              /* or NULL */
+    struct journal *journal; /* or NULL */
     struct traffic_tier **tiers;
     size_t n_tiers;
-    char source, destination;             /* 'a' / 'b' */
+    char source, destination; /* 'a' / 'b' */
     bool run_open;
-    struct journal_run run;               /* valid when run_open */
+    struct journal_run run; /* valid when run_open */
     char actor[128];
 };
 
-int session_open(const struct session_opts *o, unsigned needs, struct session **ret,
-                 struct err *e);
+int session_open(const struct session_opts *o, unsigned needs, struct session **ret, struct err *e);
 void session_close(struct session *s); /* NULL is fine */
 
 struct kube_client *session_source(const struct session *s);

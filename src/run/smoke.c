@@ -29,8 +29,7 @@ static const char *via(struct session *s, const struct config_smoke *c) {
     return NULL;
 }
 
-static void fail(struct session *s, struct smoke_result *r, const char *fmt, ...)
-    PRINTF_LIKE(3, 4);
+static void fail(struct session *s, struct smoke_result *r, const char *fmt, ...) PRINTF_LIKE(3, 4);
 
 static void fail(struct session *s, struct smoke_result *r, const char *fmt, ...) {
     va_list ap;
@@ -68,9 +67,13 @@ static void check_http(struct session *s, const struct config_smoke *c, struct s
         return;
     }
     tls.ca_pem = pem;
-    struct http_req req = {.method = "GET", .url = c->http, .connect_to = via(s, c), .tls = &tls,
+    struct http_req req = {.method = "GET",
+                           .url = c->http,
+                           .connect_to = via(s, c),
+                           .tls = &tls,
                            .timeout_ms = c->timeout_ms ? (uint32_t)c->timeout_ms : 10000,
-                           .lane = "smoke", .cancel = &s->cancel};
+                           .lane = "smoke",
+                           .cancel = &s->cancel};
     struct http_resp resp;
     if (http_do(s->http, s->a, &req, &resp, NULL, &e) < 0)
         fail(s, r, "%s", err_msg(&e));
@@ -83,7 +86,9 @@ static void check_exec(struct session *s, const struct config_smoke *c, struct s
     const char *prelive = s->cfg->n_tiers ? s->cfg->tier_prelive[0] : NULL;
     const char *env[] = {arena_printf(s->a, "TANDEM_DESTINATION=%c", s->destination),
                          arena_printf(s->a, "TANDEM_PRELIVE_URL=%s", prelive ? prelive : ""), NULL};
-    struct proc_run p = {.argv = c->exec, .env = env, .dir = s->cfg->dir,
+    struct proc_run p = {.argv = c->exec,
+                         .env = env,
+                         .dir = s->cfg->dir,
                          .timeout_ms = c->timeout_ms ? c->timeout_ms : 600000};
     struct proc_result res;
     if (proc_run(s->a, &p, &res, &e) < 0)

@@ -8,7 +8,7 @@
 struct smoke_result {
     const char *name;
     bool ok;
-    const char *note;   /* why not, or what was seen */
+    const char *note; /* why not, or what was seen */
     uint64_t time_ms;
 };
 

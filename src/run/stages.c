@@ -89,7 +89,8 @@ static int keep_to_plan(struct world *w, const struct plan_file *plan, enum stal
         return err_set(e, -EGUARD, "%zu objects are not in the plan (--stale=refuse)", unseen);
     if (unseen)
         log_warn("%zu objects came after the plan was made and are left out (--stale=accept takes "
-                 "them)", unseen);
+                 "them)",
+                 unseen);
     return 0;
 }
 
@@ -191,7 +192,8 @@ static int guard_traffic(struct session *s, struct err *e) {
     if (percent != 100)
         return err_set(e, -EGUARD,
                        "the live side still leads to %c (%d %% on %c): finish `tandem cutover` "
-                       "first", s->source, MAX(percent, 0), s->destination);
+                       "first",
+                       s->source, MAX(percent, 0), s->destination);
     unsigned elsewhere = 0;
     int n = s->cfg->n_probes ? switch_ask_live(s, 10, &elsewhere, e) : 0;
     if (n < 0)
@@ -224,7 +226,8 @@ static int guard_singletons(struct session *s, struct err *e) {
         return err_set(e, -EHOSTUNREACH, "cluster %c does not answer", s->destination);
     return held ? err_set(e, -EGUARD,
                           "%zu singletons are still held in %c and act in %c: `tandem activate` "
-                          "hands them over", held, s->destination, s->source)
+                          "hands them over",
+                          held, s->destination, s->source)
                 : 0;
 }
 
@@ -240,8 +243,9 @@ int stage_retire(struct session *s, struct err *e) {
     if (!s->run_open)
         return err_set(e, -EGUARD, "no run is open: there is nothing to retire");
     if (!session_stage_done(s, "migrate", NULL))
-        return err_set(e, -EGUARD, "the migration of this run has not ended well: `tandem migrate` "
-                                   "first");
+        return err_set(e, -EGUARD,
+                       "the migration of this run has not ended well: `tandem migrate` "
+                       "first");
     int r = guard_traffic(s, e);
     if (r >= 0)
         r = guard_sessions(s, e);

@@ -33,8 +33,8 @@ int stage_retire(struct session *s, struct err *e);
 
 /* What `status` shows. */
 struct way_back {
-    bool open;              /* a run is open: switch-back is legal */
-    int percent;            /* of the live side on the destination; -1 unknown */
+    bool open;   /* a run is open: switch-back is legal */
+    int percent; /* of the live side on the destination; -1 unknown */
     size_t held_source, held_destination;
     bool known_source, known_destination; /* the cluster answered */
 };

@@ -12,7 +12,7 @@ static int take_host(void *ctx, yyjson_val *item, struct err *e UNUSED) {
     struct names *n = ctx;
     size_t i, max;
     yyjson_val *rule;
-    yyjson_arr_foreach(json_get(item, "spec", "rules"), i, max, rule) {
+    yyjson_arr_foreach (json_get(item, "spec", "rules"), i, max, rule) {
         const char *host = json_str(rule, "host");
         if (host && *host != '*' && !strvec_has(&n->all, host))
             strvec_add(&n->all, host);
@@ -23,8 +23,8 @@ static int take_host(void *ctx, yyjson_val *item, struct err *e UNUSED) {
 static int take_class(void *ctx, yyjson_val *item, struct err *e UNUSED) {
     struct names *n = ctx;
     const char *name = json_str(item, "metadata", "name");
-    const char *mark = json_str(item, "metadata", "annotations",
-                                "storageclass.kubernetes.io/is-default-class");
+    const char *mark =
+        json_str(item, "metadata", "annotations", "storageclass.kubernetes.io/is-default-class");
     strvec_add(&n->all, name);
     if (str_eq(mark, "true"))
         n->marked = arena_strdup(n->a, name);

@@ -7,11 +7,11 @@
 enum { SURVEY_MAX = 8 };
 
 struct survey {
-    const char *hosts[SURVEY_MAX];        /* of Ingresses in a */
+    const char *hosts[SURVEY_MAX]; /* of Ingresses in a */
     size_t n_hosts;
     const char *missing_classes[SURVEY_MAX]; /* StorageClasses of a that b does not have */
     size_t n_missing;
-    const char *default_class_b;          /* or NULL */
+    const char *default_class_b; /* or NULL */
 };
 
 void survey_read(struct session *s, struct survey *ret); /* strings in s->a */

@@ -136,9 +136,11 @@ static int hold(struct session *s, const struct switch_opts *o, const struct wat
         if (r < 0)
             return r;
         if (atomic_load(&s->cancel.stop))
-            return err_set(e, -ESTOPPED, "stopped while %d %% were on %c; the traffic stays as it "
-                                         "is: go on with `tandem cutover`, or back with `tandem "
-                                         "switch-back`", percent, s->destination);
+            return err_set(e, -ESTOPPED,
+                           "stopped while %d %% were on %c; the traffic stays as it "
+                           "is: go on with `tandem cutover`, or back with `tandem "
+                           "switch-back`",
+                           percent, s->destination);
         if (now >= end)
             return 0;
         clock_sleep_ms(MIN(end - now, (uint64_t)TICK_MS));
@@ -162,8 +164,10 @@ static int abort_to_source(struct session *s, struct err *e) {
     log_warn("taking the traffic back to %c", s->source);
     int r = switch_back_traffic(s, &back);
     if (r < 0)
-        return err_set(e, r, "%s; AND the traffic could not be taken back: %s; use `tandem "
-                             "switch-back` at once", err_msg(&why), err_msg(&back));
+        return err_set(e, r,
+                       "%s; AND the traffic could not be taken back: %s; use `tandem "
+                       "switch-back` at once",
+                       err_msg(&why), err_msg(&back));
     return err_set(e, -EPROTO, "%s; the traffic is back on %c", err_msg(&why), s->source);
 }
 
@@ -237,8 +241,12 @@ int switch_ask_live(struct session *s, unsigned times, unsigned *ret_elsewhere, 
         if (r < 0)
             return r;
         struct http_tls tls = {.ca_pem = pc.ca_pem, .insecure = pc.insecure};
-        struct http_req req = {.method = "GET", .url = pc.url, .connect_to = pc.connect_to,
-                               .tls = &tls, .timeout_ms = 5000, .lane = "ask"};
+        struct http_req req = {.method = "GET",
+                               .url = pc.url,
+                               .connect_to = pc.connect_to,
+                               .tls = &tls,
+                               .timeout_ms = 5000,
+                               .lane = "ask"};
         for (unsigned k = 0; k < times; k++) {
             struct http_resp resp;
             r = http_do(s->http, a, &req, &resp, NULL, e);

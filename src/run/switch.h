@@ -6,11 +6,11 @@
 #include "run/session.h"
 
 struct switch_opts {
-    const int *steps;        /* percent of the destination, ascending; the last is the goal */
+    const int *steps; /* percent of the destination, ascending; the last is the goal */
     size_t n_steps;
-    uint64_t hold_ms;        /* between steps */
-    bool no_probe;           /* do not send requests of our own */
-    bool force;              /* even when the balancer shows no healthy server */
+    uint64_t hold_ms; /* between steps */
+    bool no_probe;    /* do not send requests of our own */
+    bool force;       /* even when the balancer shows no healthy server */
     /* Told after each change and about once a second while holding. May be NULL. */
     void (*watch)(void *ctx, struct session *s, int percent, uint64_t left_ms,
                   const struct probe_stats *probe);
@@ -21,9 +21,10 @@ struct switch_opts {
  * or are unknown; negative below -1 on failure. */
 int switch_observe(struct session *s, struct err *e);
 
-/* The steps; each is a journalled action. When a configured probe breaks its limit, or a step fails, the
- * traffic goes back to the source by itself and -EPROTO tells why. After 100 % is proven (read
- * back, and the probe's answers come from the destination only) pre-live is led to the source, which is idle now. */
+/* The steps; each is a journalled action. When a configured probe breaks its limit, or a step
+ * fails, the traffic goes back to the source by itself and -EPROTO tells why. After 100 % is proven
+ * (read back, and the probe's answers come from the destination only) pre-live is led to the
+ * source, which is idle now. */
 int switch_cutover(struct session *s, const struct switch_opts *o, struct err *e);
 
 /* All traffic to the source, pre-live to the destination. Needs neither journal nor clusters. */
