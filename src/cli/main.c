@@ -1,4 +1,4 @@
-#include <malloc.h>
+#include <malloc.h> /* alloc-ok: for mallopt, nothing is allocated */
 
 #include "cli/commands.h"
 
