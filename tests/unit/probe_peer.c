@@ -184,6 +184,7 @@ static void *visit_run(void *ctx) {
     int one = 1;
     setsockopt(v->fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one);
     if (v->p->tls) {
+        clock_sleep_ms((uint64_t)atomic_load(&v->p->handshake_ms));
         v->ssl = SSL_new(v->p->tls);
         SSL_set_fd(v->ssl, v->fd);
     }

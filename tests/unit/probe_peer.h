@@ -24,7 +24,7 @@ enum peer_way {
 
 struct peer {
     /* The script; may be changed at any time. */
-    atomic_int way, status, delay_ms;
+    atomic_int way, status, delay_ms, handshake_ms;
     atomic_int cluster;        /* 'a', 'b', or 0: no header */
     atomic_int idle_close_ms;  /* closes a connection on which nothing came for so long; 0: never */
     atomic_int drop_after;     /* reads request n + 1 of a connection, then closes; 0: never */

@@ -375,6 +375,40 @@ static void tls(void **state UNUSED) {
     peer_stop(plain);
 }
 
+/* While handshakes take long, requests wait for the few connections that are being opened: a prober
+ * must not answer a slow server with a storm of handshakes. Nor may it leave one out. */
+static void slow_handshakes(void **state UNUSED) {
+    static const struct {
+        int handshake_ms;
+        enum probe_fate fate;
+    } rows[] = {{300, PROBE_OK}, {2500, PROBE_TIMEOUT}};
+    for (size_t i = 0; i < COUNT_OF(rows); i++) {
+        struct peer *peer = peer_start(true);
+        char url[64];
+        struct probe_stats s;
+        snprintf(url, sizeof url, "https://127.0.0.1:%d/", peer->port);
+        atomic_store(&peer->handshake_ms, rows[i].handshake_ms);
+        struct probe_config c = {.rate = 100,
+                                 .connections = 2,
+                                 .max_requests = 60,
+                                 .url = url,
+                                 .insecure = true,
+                                 .lane_reused = true,
+                                 .timeout_ms = 800};
+        struct probe *p = start(&c, peer->port);
+        wait_done(p);
+        probe_stats(p, &s);
+        assert_adds_up(&s);
+        assert_int_equal(s.fate[rows[i].fate], 60);
+        if (rows[i].fate == PROBE_OK) {
+            assert_in_range(atomic_load(&peer->connections), 2, 8);
+            assert_in_range((int)s.max_ms, 280, 800);
+        }
+        probe_free(p);
+        peer_stop(peer);
+    }
+}
+
 /* A name with two families of which one answers is no loss; nor is the host's case. */
 static void localhost(void **state UNUSED) {
     struct peer *peer = peer_start(false);
@@ -579,6 +613,7 @@ int main(void) {
         cmocka_unit_test(no_descriptors),
         cmocka_unit_test(stop_while_waiting),
         cmocka_unit_test(tls),
+        cmocka_unit_test(slow_handshakes),
         cmocka_unit_test(localhost),
         cmocka_unit_test(refusals),
         cmocka_unit_test(report_json),
