@@ -20,7 +20,24 @@ is 'completion knows the commands' "$complete" migrate
 for id in $(sed -n 's/^    \(KIND(\|{\)"\([a-z0-9-]*\)",.*/\2/p' "$root/src/migrate/rules.c" | sort -u); do
     ok "rule $id is in docs/OBJECTS.md" grep -qF "\`$id\`" "$root/docs/OBJECTS.md"
 done
-for id in $(sed -n 's/^    {"\(H[0-9]*-[a-z-]*\)",.*/\1/p' "$root/src/migrate/hazards.c" | sort -u); do
+for id in $(grep -ohE '"(hold|recreate|foreign|api-missing|destination-own)[a-z-]*",' \
+    "$root/src/migrate/hold.c" "$root/src/migrate/classify.c" | tr -d '",' | sort -u); do
+    ok "rule $id is in docs/OBJECTS.md" grep -qF "\`$id\`" "$root/docs/OBJECTS.md"
+done
+found=$(grep -ohE '"H[0-9]+-[a-z-]+"' "$root/src/migrate/hazards.c" "$root/src/run/doctor.c" | tr -d '"' | sort -u)
+for id in $found; do
     ok "hazard $id is in docs/HAZARDS.md" grep -qF "\`$id\`" "$root/docs/HAZARDS.md"
+done
+is 'docs/HAZARDS.md names no check that there is not' \
+    "$(grep -oE '`H[0-9]+-[a-z-]+`' "$root/docs/HAZARDS.md" | tr -d '`' | sort -u | comm -23 - <(printf '%s\n' $found))" ''
+is 'docs/HAZARDS.md has all forty' "$(grep -cE '^\| H([1-9]|[1-3][0-9]|40) \|' "$root/docs/HAZARDS.md")" 40
+is 'docs/OBJECTS.md names no rule that there is not' \
+    "$(sed -n '/^## Skipped/,/^Made again/p' "$root/docs/OBJECTS.md" | sed -n 's/^| *\(`[^|]*\)|.*/\1/p' |
+        grep -oE '`[a-z-]+`' | tr -d '`' | while read -r id; do
+        grep -qF "\"$id\"" "$root/src/migrate/rules.c" || echo "$id"; done)" ''
+for page in "$root"/README.md "$root"/docs/*.md; do
+    for link in $(grep -oE '\]\([^)#: ]+[)#]' "$page" | tr -d ']()#'); do
+        ok "${page#"$root"/}: $link is there" test -e "$(dirname "$page")/$link"
+    done
 done
 done_testing
