@@ -171,7 +171,9 @@ static int open_traffic(struct session *s, unsigned needs, struct err *e) {
         return err_set(e, -EUSAGE, "no load balancer is configured: traffic.tiers in tandem.yaml");
     s->tiers = arena_array(s->a, struct traffic_tier *, s->cfg->n_tiers + 1);
     for (size_t i = 0; i < s->cfg->n_tiers; i++) {
-        int r = traffic_open(&s->cfg->tiers[i], &s->tiers[i], e);
+        struct traffic_config tc = s->cfg->tiers[i];
+        tc.read_only = s->o.read_only;
+        int r = traffic_open(&tc, &s->tiers[i], e);
         if (r < 0)
             return err_ctx(e, r, "tier %s", s->cfg->tiers[i].name);
         s->n_tiers++;

@@ -33,14 +33,23 @@ struct move {
     bool force;
 };
 
+/* Forward, the first tier that cannot be moved stops the step; on the way back every tier is tried,
+ * whatever became of the ones before. */
 static int move_all(struct session *s, void *ctx, struct err *e) {
     const struct move *m = ctx;
+    int worst = 0;
     for (size_t i = 0; i < s->n_tiers; i++) {
-        int r = traffic_set_live(s->tiers[i], share_of_b(s, m->percent), m->force, e);
-        if (r < 0)
-            return err_ctx(e, r, "tier %s", traffic_name(s->tiers[i]));
+        struct err why = {0};
+        int r = traffic_set_live(s->tiers[i], share_of_b(s, m->percent), m->force, &why);
+        if (r >= 0)
+            continue;
+        if (e)
+            *e = why;
+        worst = err_ctx(e, r, "tier %s", traffic_name(s->tiers[i]));
+        if (m->percent > 0)
+            break;
     }
-    return 0;
+    return worst;
 }
 
 static int prelive_all(struct session *s, char cluster, struct err *e) {
