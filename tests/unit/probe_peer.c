@@ -8,6 +8,7 @@
 #include <openssl/x509v3.h>
 #include <poll.h>
 #include <pthread.h>
+#include <signal.h>
 #include <string.h>
 #include <sys/socket.h>
 
@@ -203,6 +204,10 @@ static void *visit_run(void *ctx) {
 
 static void *accept_run(void *ctx) {
     struct peer *p = ctx;
+    sigset_t pipe;
+    sigemptyset(&pipe);
+    sigaddset(&pipe, SIGPIPE);
+    pthread_sigmask(SIG_BLOCK, &pipe, NULL); /* here only: the prober has to see to its own */
     while (!atomic_load(&p->stop)) {
         struct pollfd f = {.fd = p->listener, .events = POLLIN};
         if (poll(&f, 1, 20) <= 0)
