@@ -63,7 +63,8 @@ struct probe_stats {
     uint64_t by_a, by_b, by_unknown; /* who answered (identified) */
     uint64_t lost_a, lost_b;         /* failed answers that identified themselves */
     double p50_ms, p99_ms, max_ms;
-    double lag_p99_ms; /* how late requests were sent against the schedule */
+    double lag_p99_ms;    /* how late requests were sent against the schedule */
+    uint64_t idle_closed; /* kept connections closed by the peer while idle; 0 in a window */
 };
 void probe_stats(struct probe *p, struct probe_stats *ret);
 /* Over the last window_ms (at most 120,000, whole seconds). */

@@ -34,10 +34,7 @@ static void add_lanes(struct report *r) {
     uint64_t cpu = 0;
     for (size_t i = 0; i < LANES; i++) {
         const struct lane_total *t = &r->s->lane[i];
-        r->idle_closed += t->idle_closed;
         r->announced += t->announced;
-        r->fresh += t->fresh;
-        r->opened += t->opened;
         r->lag_max_ms = MAX(r->lag_max_ms, (double)t->lag.max / 1000);
         cpu += t->cpu_ns;
     }

@@ -18,8 +18,8 @@ struct report {
     double availability;       /* per cent, rounded down; -1: nothing was measured */
     double lost_upper_percent; /* with 95 % confidence, when nothing was lost; else -1 */
     double spell_ms;           /* the longest spell of loss, first loss to last */
-    uint64_t idle_closed, announced, fresh, opened;
-    double cpu_us; /* of processor time per request */
+    uint64_t announced;        /* ends of kept connections that came with an answer */
+    double cpu_us;             /* of processor time per request */
     double lag_max_ms;
 };
 

@@ -298,7 +298,7 @@ static void lanes(struct sb *b, const struct report *r) {
     sb_str(b, "</tbody></table></div>\n");
     if (r->p->cfg.lane_reused) {
         sb_str(b, "<p class=\"note\">The peer closed <b>");
-        count(b, r->idle_closed);
+        count(b, r->t.idle_closed);
         sb_str(b,
                "</b> kept connections while nothing was being asked on them (no loss, but a "
                "client that sends at that moment loses a request), and announced the end of <b>");

@@ -110,7 +110,7 @@ static void totals(struct sb *b, const struct report *r) {
     real(b, "lag_p99_ms", t->lag_p99_ms);
     real(b, "lag_max_ms", r->lag_max_ms);
     real(b, "cpu_us_per_request", r->cpu_us);
-    num(b, "idle_closed", r->idle_closed);
+    num(b, "idle_closed", r->t.idle_closed);
     num(b, "name_lookups_failed", r->s->resolve_failures);
     fates(b, t->fate);
     sb_chr(b, '}');

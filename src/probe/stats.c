@@ -316,6 +316,7 @@ void stats_total(struct stats *s, struct probe_stats *ret) {
         ret->by_unknown += t->by[WHO_UNKNOWN];
         ret->lost_a += t->lost_by[WHO_A];
         ret->lost_b += t->lost_by[WHO_B];
+        ret->idle_closed += t->idle_closed;
         hist_merge(&latency, &t->latency);
         hist_merge(&lag, &t->lag);
     }

@@ -181,6 +181,7 @@ static void idle_closed(void **state UNUSED) {
     assert_true(s.ok >= 97); /* a request may meet a close half-way */
     assert_int_equal(s.lost, s.fate[PROBE_RESET]);
     assert_true(closed >= 60);
+    assert_int_equal(s.idle_closed, closed);
     assert_int_equal(atomic_load(&peer->requests) + s.lost, s.sent);
     probe_free(p);
     peer_stop(peer);
