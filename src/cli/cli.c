@@ -33,7 +33,10 @@ static const char *nearest_option(const struct parse *p, const char *name) {
 }
 
 static int unknown_option(struct parse *p, const char *arg) {
-    const char *near = nearest_option(p, arg + strspn(arg, "-"));
+    char name[64];
+    const char *at = arg + strspn(arg, "-");
+    snprintf(name, sizeof name, "%.*s", (int)strcspn(at, "="), at);
+    const char *near = nearest_option(p, name);
     return err_set(&p->e, -EUSAGE, "unknown option %s%s%s%s; see `tandem %s --help`", arg,
                    near ? ", did you mean --" : "", near ? near : "", near ? "?" : "", p->c->name);
 }
@@ -173,6 +176,15 @@ static int setup_log(struct common *m, struct err *e) {
     return 0;
 }
 
+/* At most one, and only where the usage line names one. */
+static int check_args(struct parse *p, const struct strvec *args) {
+    size_t most = *p->c->args ? 1 : 0;
+    if (args->n <= most)
+        return 0;
+    return err_set(&p->e, -EUSAGE, "\"%s\" is one word too many; see `tandem %s --help`",
+                   args->v[most], p->c->name);
+}
+
 int cli_parse(const struct command *c, int argc, char **argv, const struct option_row *rows,
               struct common *m, struct strvec *ret_args, int *ret_exit) {
     const struct option_row common[] = {
@@ -207,6 +219,8 @@ int cli_parse(const struct command *c, int argc, char **argv, const struct optio
             strvec_add(ret_args, argv[i++]);
         }
     }
+    if (r >= 0)
+        r = check_args(&p, ret_args);
     if (r >= 0)
         r = setup_log(m, &p.e);
     m->session.namespaces = m->namespaces.n ? (const char *const *)m->namespaces.v : NULL;
@@ -249,6 +263,7 @@ void cli_print_counts(const struct session *s) {
                (unsigned long long)reads, (unsigned long long)writes);
     }
     log_progress_end();
+    fflush(stdout); /* so that they also come last where both go to one file */
     if (b.len)
         log_info("%s", b.p);
 }
@@ -310,8 +325,18 @@ void cli_catch_stop(struct http_cancel *flag) {
     sigaction(SIGPIPE, &sa, NULL);
 }
 
+/* The kubeconfig's current context must not become the other cluster by accident. */
+static int check_contexts(const struct session_opts *o, unsigned needs, struct err *e) {
+    if ((needs & NEED_CLUSTERS) != NEED_CLUSTERS || o->config || !o->context_a == !o->context_b)
+        return 0;
+    return err_set(e, -EUSAGE, "--context-%c is missing: without -f both are needed",
+                   o->context_a ? 'b' : 'a');
+}
+
 int cli_open(struct common *m, unsigned needs, struct session **ret, struct err *e) {
-    int r = session_open(&m->session, needs, ret, e);
+    int r = check_contexts(&m->session, needs, e);
+    if (r >= 0)
+        r = session_open(&m->session, needs, ret, e);
     if (r >= 0)
         cli_catch_stop(&(*ret)->cancel);
     return r;
