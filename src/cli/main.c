@@ -33,6 +33,16 @@ static int unknown_command(const char *name) {
     return EXIT_USAGE;
 }
 
+/* argv[0] is the command's name. */
+static int run(int argc, char **argv) {
+    size_t n;
+    const struct command *t = commands_table(&n);
+    for (size_t i = 0; i < n; i++)
+        if (str_eq(t[i].name, argv[0]))
+            return t[i].run(&t[i], argc, argv);
+    return unknown_command(argv[0]);
+}
+
 int main(int argc, char **argv) {
     size_t n;
     /* Dozens of threads that mostly wait: a heap each would hold memory that nobody uses. */
@@ -45,6 +55,8 @@ int main(int argc, char **argv) {
         return EXIT_USAGE;
     }
     const char *name = argv[1];
+    if (str_eq(name, "help") && argc > 2)
+        return run(2, (char *[]){argv[2], "--help", NULL});
     if (str_eq(name, "--help") || str_eq(name, "-h") || str_eq(name, "help")) {
         print_usage(stdout);
         return EXIT_DONE;
@@ -58,8 +70,5 @@ int main(int argc, char **argv) {
             puts(t[i].name);
         return EXIT_DONE;
     }
-    for (size_t i = 0; i < n; i++)
-        if (str_eq(t[i].name, name))
-            return t[i].run(&t[i], argc - 1, argv + 1);
-    return unknown_command(name);
+    return run(argc - 1, argv + 1);
 }
