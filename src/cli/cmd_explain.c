@@ -4,6 +4,7 @@
 #include "migrate/hold.h"
 #include "migrate/order.h"
 #include "migrate/refs.h"
+#include "migrate/rules.h"
 
 static void print_fate(void *ctx UNUSED, enum field_fate fate, const char *path, const char *why) {
     printf("  %-8s %s: %s\n", fate == FIELD_DROP ? "dropped" : "rewrite", path, why);
@@ -91,7 +92,38 @@ static int print_incoming(struct world *w, const struct object *o, struct err *e
     return 0;
 }
 
-/* KIND/NAME, or the reference that plan -o name prints: GROUP/KIND/NS/NAME. */
+/* The reference that plan -o name prints: GROUP/KIND/NS/NAME, where group and namespace may be
+ * empty. */
+static bool is_reference(const char *what) {
+    size_t slashes = 0;
+    for (; *what; what++)
+        slashes += *what == '/';
+    return slashes == 3;
+}
+
+static void not_found(const struct kube_resource *r, const char *ns, const char *name,
+                      struct err *e) {
+    const struct rule *never = rules_skip_kind(r);
+    if (never)
+        err_set(e, -ENOENT, "%s is never recreated: %s [%s]", r->kind, never->why, never->id);
+    else if (r->namespaced)
+        err_set(e, -ENOENT, "the source has no %s %s/%s; -n names another namespace", r->kind, ns,
+                name);
+    else
+        err_set(e, -ENOENT, "the source has no %s %s", r->kind, name);
+}
+
+static const struct object *find_reference(struct world *w, const char *what, struct err *e) {
+    for (size_t i = 0; i < world_count(w); i++) {
+        AUTO_ARENA a = arena_new();
+        if (str_eq(object_ref(a, world_at(w, i)), what))
+            return world_at(w, i);
+    }
+    err_set(e, -ENOENT, "the source has no %s", what);
+    return NULL;
+}
+
+/* KIND/NAME, or a reference. */
 static const struct object *find(struct world *w, const struct common *m, const char *what,
                                  struct err *e) {
     AUTO_STRVEC p = {0};
@@ -100,13 +132,12 @@ static const struct object *find(struct world *w, const struct common *m, const 
         p.n == 2 ? kube_discovery_by_name(world_discovery(w, false), p.v[0]) : NULL;
     const char *ns = m->namespaces.n ? m->namespaces.v[0] : "default";
     const struct object *o = NULL;
-    if (p.n != 2)
-        err_set(e, -EUSAGE, "\"%s\" is not KIND/NAME", what);
-    else if (!r)
+    if (is_reference(what))
+        return find_reference(w, what, e);
+    if (!r)
         err_set(e, -ENOENT, "the source serves no kind \"%s\"", p.v[0]);
     else if (!(o = world_find(w, r->group, r->kind, r->namespaced ? ns : "", p.v[1])))
-        err_set(e, -ENOENT, "the source has no %s %s%s%s, or its kind is never migrated", r->kind,
-                r->namespaced ? ns : "", r->namespaced ? "/" : "", p.v[1]);
+        not_found(r, ns, p.v[1], e);
     return o;
 }
 
@@ -131,10 +162,19 @@ static int explain(struct session *s, struct world *w, const struct object *o, s
     return print_incoming(w, o, e);
 }
 
+static int check_args(const struct strvec *args, struct err *e) {
+    AUTO_STRVEC p = {0};
+    if (args->n == 1)
+        strvec_split(&p, args->v[0], '/');
+    bool fits = p.n == 2 || (args->n == 1 && is_reference(args->v[0]));
+    return fits ? 0
+                : err_set(e, -EUSAGE,
+                          "tandem explain takes one KIND/NAME, like deploy/cart, or a reference as "
+                          "`tandem plan -o name` prints them");
+}
+
 static int work(struct session *s, struct common *m, const struct strvec *args, struct err *e) {
     struct world *w;
-    if (args->n != 1)
-        return err_set(e, -EUSAGE, "tandem explain takes one KIND/NAME");
     s->o.namespaces = NULL; /* -n says where it is, not what to read: owners may stand elsewhere */
     int r = session_world(s, cli_reading, NULL, &w, e);
     if (r < 0)
@@ -154,7 +194,9 @@ int cmd_explain(const struct command *c, int argc, char **argv) {
         return code;
     struct session *s = NULL;
     struct err e = {0};
-    int r = cli_open(&m, NEED_CLUSTERS | NEED_JOURNAL_IF_ANY, &s, &e);
+    int r = check_args(&args, &e);
+    if (r >= 0)
+        r = cli_open(&m, NEED_CLUSTERS | NEED_JOURNAL_IF_ANY, &s, &e);
     if (r >= 0)
         r = work(s, &m, &args, &e);
     code = r < 0 ? cli_fail(&e) : EXIT_DONE;
