@@ -64,13 +64,23 @@ static int check_ready(struct session *s, const struct cutover_cli *o, struct er
     return 0;
 }
 
+/* What is, not what was asked for: steps that the traffic is beyond are left out. */
+static void print_result(struct session *s, int asked) {
+    int now = switch_observe(s, NULL);
+    if (now > asked)
+        printf("nothing was moved: less traffic on %c is the way back, which goes all the way\n",
+               s->destination);
+    printf("%d %% of the live traffic goes to %c. The way back: tandem switch-back\n",
+           now < 0 ? asked : now, s->destination);
+}
+
 static int work(struct session *s, const struct common *m, const struct cutover_cli *o,
                 struct err *e) {
     int *steps = s->cfg->steps;
     size_t n = s->cfg->n_steps;
-    int r = check_ready(s, o, e);
-    if (r >= 0 && o->steps)
-        r = parse_steps(s, o->steps, &steps, &n, e);
+    int r = o->steps ? parse_steps(s, o->steps, &steps, &n, e) : 0;
+    if (r >= 0)
+        r = check_ready(s, o, e);
     AUTO_SB q = SB_INIT(0);
     sb_fmt(&q, "move the live traffic to %c", s->destination);
     if (r >= 0)
@@ -86,8 +96,7 @@ static int work(struct session *s, const struct common *m, const struct cutover_
     r = switch_cutover(s, &so, e);
     log_progress_end();
     if (r >= 0)
-        printf("%d %% of the live traffic goes to %c. The way back: tandem switch-back\n",
-               steps[n - 1], s->destination);
+        print_result(s, steps[n - 1]);
     return r;
 }
 
