@@ -70,6 +70,28 @@ static void run_until_done(struct probe *p, const struct probe_cli *o) {
     }
 }
 
+/* "lost: 20 connect, 3 timeout" */
+static void print_lost(const struct probe_stats *t) {
+    const char *before = "lost: ";
+    for (unsigned f = PROBE_OK + 1; f < PROBE_NOT_MEASURED; f++) {
+        if (!t->fate[f])
+            continue;
+        printf("%s%llu %s", before, (unsigned long long)t->fate[f], probe_fate_name(f));
+        before = ", ";
+    }
+    if (t->lost)
+        puts("; --report and --json tell when, where and why");
+}
+
+static void print_totals(const struct probe_stats *t) {
+    printf("%llu requests, %llu lost, %llu not measured; answered by A %llu, by B %llu; "
+           "p50 %.1f ms, p99 %.1f ms, longest %.1f ms\n",
+           (unsigned long long)t->sent, (unsigned long long)t->lost,
+           (unsigned long long)t->not_measured, (unsigned long long)t->by_a,
+           (unsigned long long)t->by_b, t->p50_ms, t->p99_ms, t->max_ms);
+    print_lost(t);
+}
+
 static int finish(struct probe *p, const struct common *m, const struct probe_cli *o,
                   struct arena *a, struct err *e) {
     struct probe_stats t;
@@ -86,11 +108,7 @@ static int finish(struct probe *p, const struct common *m, const struct probe_cl
     if (r >= 0 && (m->output == OUT_JSON || m->output == OUT_YAML))
         r = cli_print_tree(m->output, json, n, e);
     else if (r >= 0)
-        printf("%llu requests, %llu lost, %llu not measured; answered by A %llu, by B %llu; "
-               "p50 %.1f ms, p99 %.1f ms, longest %.1f ms\n",
-               (unsigned long long)t.sent, (unsigned long long)t.lost,
-               (unsigned long long)t.not_measured, (unsigned long long)t.by_a,
-               (unsigned long long)t.by_b, t.p50_ms, t.p99_ms, t.max_ms);
+        print_totals(&t);
     if (r >= 0 && o->report)
         log_info("report: %s", o->report);
     return r < 0 ? r : t.lost > 0;
