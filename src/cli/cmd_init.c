@@ -121,8 +121,9 @@ static int work(const struct common *m, struct err *e) {
     AUTO_SB text = SB_INIT(0);
     struct survey found = {0};
     size_t n = k ? kubeconfig_contexts(k, &v) : 0;
-    a_name = a_name ? a_name : n > 0 ? v[0].name : NULL;
-    b_name = b_name ? b_name : n > 1 ? v[1].name : NULL;
+    /* Of more than two, which one is to be written to is not for us to guess. */
+    a_name = a_name ? a_name : n == 2 ? v[0].name : NULL;
+    b_name = b_name ? b_name : n == 2 ? v[1].name : NULL;
     if (a_name && b_name)
         look(m, a_name, b_name, a, &found);
     sb_str(&text, head);
