@@ -40,8 +40,9 @@ static int work(struct session *s, const struct common *m, bool verify, struct e
         return print_json(s, m, v, n, e);
     for (size_t i = 0; i < n; i++) {
         char t[CLOCK_RFC3339_MAX];
-        printf("%s  %-16s %-24s %s%s%s\n", clock_rfc3339(v[i].at_ms, t), v[i].run, v[i].actor,
-               v[i].what, str_empty(v[i].detail) ? "" : ": ", v[i].detail ? v[i].detail : "");
+        printf("%s  %-16s %-24s %s%s%s\n", clock_rfc3339(v[i].at_ms, t), v[i].run ? v[i].run : "-",
+               v[i].actor, v[i].what, str_empty(v[i].detail) ? "" : ": ",
+               v[i].detail ? v[i].detail : "");
     }
     return 0;
 }

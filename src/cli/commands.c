@@ -31,16 +31,16 @@ static const struct command table[] = {
     {"verify", "", "compare both clusters again, object by object and readiness by readiness",
      "Exit code 0: equal, 2: differences. Held objects count as the same and are listed.",
      "Recreate", cmd_verify},
+    {"smoke", "", "run the configured checks against the destination through pre-live",
+     "Live host name and SNI, connection to the pre-live address. An answer that does not name\n"
+     "itself as the destination's fails. Exit code 1 when a check fails.",
+     "Switch", cmd_smoke},
     {"activate", "", "hand the singletons (CronJobs, Jobs) to the destination",
      "What was created held is let loose in the destination after its twin in the source has\n"
      "been held; original values come back. At no moment do both act.",
      "Switch", cmd_activate},
     {"deactivate", "", "hand the singletons back to the source",
      "The reverse of `tandem activate`.", "Watch and go back", cmd_activate},
-    {"smoke", "", "run the configured checks against the destination through pre-live",
-     "Live host name and SNI, connection to the pre-live address. An answer that does not name\n"
-     "itself as the destination's fails. Exit code 1 when a check fails.",
-     "Switch", cmd_smoke},
     {"cutover", "", "move the live traffic to the destination, step by step",
      "Moves every tier through the configured steps, holds between them, watches the probes and\n"
      "takes the traffic back by itself when one breaks its limit. Pre-live follows at the end.",
