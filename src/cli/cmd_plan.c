@@ -34,15 +34,17 @@ static int show(struct session *s, struct world *w, const struct common *m,
     AUTO_SB line = SB_INIT(0);
     show_counts(&line, &c);
     if (m->output != OUT_NAME)
-        printf("From %c (%s) to %c (%s): %s.%s\n", s->source,
-               s->version[session_slot(s->source)].git, s->destination,
-               s->version[session_slot(s->destination)].git, line.p, c.held ? "" : "");
+        printf("From %c (%s) to %c (%s): %s.\n", s->source, s->version[session_slot(s->source)].git,
+               s->destination, s->version[session_slot(s->destination)].git, line.p);
     show_plan(w, m->output, o->diff);
+    if (m->output != OUT_NAME)
+        show_left_over(w);
     if (m->output != OUT_NAME && c.held)
-        printf("\n%zu held: they act in %c only until `tandem activate`.\n", c.held, s->source);
+        printf("\n%zu held in %c: until `tandem activate` only those of %c act.\n", c.held,
+               s->destination, s->source);
     for (const char *const *x = world_warnings(w); *x; x++)
         log_warn("%s", *x);
-    if (!plan_has_work(&c) && m->output == OUT_TEXT)
+    if (!plan_has_work(&c) && !c.by_verdict[V_BLOCK] && m->output == OUT_TEXT)
         puts("\nNothing is left to do.");
     return 0;
 }

@@ -11,7 +11,7 @@ static int work(struct session *s, const struct common *m, bool *ret_differs, st
     plan_count(w, &c);
     size_t differ = c.by_verdict[V_CREATE] + c.by_verdict[V_HOLD] + c.by_verdict[V_UPDATE] +
                     c.by_verdict[V_BLOCK];
-    *ret_differs = differ || c.unready;
+    *ret_differs = differ || c.unready || *world_left_over(w);
     if (m->output == OUT_JSON || m->output == OUT_YAML) {
         AUTO_ARENA a = arena_new();
         size_t n;
@@ -20,6 +20,7 @@ static int work(struct session *s, const struct common *m, bool *ret_differs, st
         r = cli_print_tree(m->output, json, n, e);
     } else {
         show_plan(w, m->output, true);
+        differ += show_left_over(w);
         printf("\n%zu objects are the same in %c and %c (%zu of them held), %zu differ, %zu are "
                "less ready; %zu are each cluster's own.\n",
                c.by_verdict[V_SAME], s->source, s->destination, c.held, differ, c.unready,

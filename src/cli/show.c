@@ -94,6 +94,16 @@ void show_plan(const struct world *w, enum output out, bool diff) {
     xfree(v);
 }
 
+size_t show_left_over(const struct world *w) {
+    const char *const *t = world_left_over(w);
+    size_t n = 0;
+    for (; t[n]; n++)
+        printf("%s  ? %s\n",
+               n ? "" : "\ngone from the source, still in the destination (delete them there)\n",
+               t[n]);
+    return n;
+}
+
 void show_failures(const struct world *w) {
     AUTO_ARENA a = arena_new();
     bool head = false;

@@ -92,7 +92,7 @@ struct reader {
     struct object_list objects;
     struct strvec uids_dst;
     struct strvec secrets;
-    size_t extras;
+    struct strvec left_over;
 };
 
 static bool in_scope(const struct world *w, const struct kind *k, yyjson_val *item) {
@@ -144,13 +144,25 @@ static void note_destination(struct reader *r, struct object *o, yyjson_val *dst
     o->owners_dst = facts_owners(r->a, dst);
 }
 
+/* Written by an earlier run and gone from the source since: it is not deleted, but it is shown.
+ * Under a label selector the source was not asked for everything. */
+static void note_left_over(struct reader *r, const struct kind *k, yyjson_val *dst) {
+    if (r->w->o.label_selector || !in_scope(r->w, k, dst))
+        return;
+    AUTO_ARENA a = arena_new();
+    const char *ns = json_str(dst, "metadata", "namespace");
+    const char *name = json_str(dst, "metadata", "name");
+    if (map_has(r->w->ours, object_ref_of(a, k->src->group, k->src->kind, ns, name)))
+        strvec_fmt(&r->left_over, "%s %s%s%s", k->src->kind, ns ? ns : "", ns ? "/" : "", name);
+}
+
 /* src NULL: only in the destination; dst NULL: only in the source. */
 static int take_pair(struct reader *r, const struct kind *k, yyjson_val *src, yyjson_val *dst,
                      struct err *e) {
     if (dst)
         strvec_add(&r->uids_dst, json_str(dst, "metadata", "uid"));
     if (!src) {
-        r->extras++;
+        note_left_over(r, k, dst);
         return 0;
     }
     if (!in_scope(r->w, k, src))
@@ -259,9 +271,10 @@ static int table_join(struct reader *r, const struct kind *k, struct side *s, st
     return n;
 }
 
-static void undo_kind(struct reader *r, size_t objects, size_t extras) {
+static void undo_kind(struct reader *r, size_t objects, size_t left_over) {
     r->objects.n = objects;
-    r->extras = extras;
+    while (r->left_over.n > left_over)
+        xfree(r->left_over.v[--r->left_over.n]);
 }
 
 enum { RELIST_MAX = 4 };
@@ -275,7 +288,7 @@ static int read_kind(struct reader *r, const struct kind *k, struct err *e) {
     bool sorted = true;
     int n = -ESTALE;
     for (unsigned i = 0; i < RELIST_MAX && (n == -ESTALE || n == UNSORTED); i++) {
-        size_t objects = r->objects.n, extras = r->extras;
+        size_t objects = r->objects.n, left_over = r->left_over.n;
         struct side s = side_open(r->w->o.src, k->src, &lo);
         struct side d = side_open(r->w->o.dst, k->dst, &all);
         n = (sorted ? merge_join : table_join)(r, k, &s, &d, e);
@@ -283,7 +296,7 @@ static int read_kind(struct reader *r, const struct kind *k, struct err *e) {
         side_close(&d);
         sorted = sorted && n != UNSORTED;
         if (n < 0)
-            undo_kind(r, objects, extras);
+            undo_kind(r, objects, left_over);
     }
     /* A kind may vanish, or not be listable, between discovery and list. */
     if (n == -ENOENT || (e && e->http == 405)) {
@@ -339,7 +352,9 @@ static void gather(struct world *w, struct reader *r) {
         map_put(w->uids_dst, arena_strdup(w->a, r->uids_dst.v[i]), w);
     for (size_t i = 0; i < r->secrets.n; i++)
         map_put(w->sa_secrets, arena_strdup(w->a, r->secrets.v[i]), w);
-    w->extras += r->extras;
+    for (size_t i = 0; i < r->left_over.n; i++)
+        strvec_add(&w->left_over, r->left_over.v[i]);
+    strvec_done(&r->left_over);
     xfree(r->objects.v);
     strvec_done(&r->uids_dst);
     strvec_done(&r->secrets);

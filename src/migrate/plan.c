@@ -72,6 +72,13 @@ static yyjson_mut_val *counts(yyjson_mut_doc *d, const struct world *w) {
     return x;
 }
 
+static yyjson_mut_val *left_over(yyjson_mut_doc *d, const struct world *w) {
+    yyjson_mut_val *list = yyjson_mut_arr(d);
+    for (const char *const *t = world_left_over(w); *t; t++)
+        yyjson_mut_arr_append(list, yyjson_mut_strcpy(d, *t));
+    return list;
+}
+
 static const char *content_hash(struct arena *a, yyjson_mut_val *root) {
     AUTO_SB b = SB_INIT(0);
     json_mut_canonical(&b, root);
@@ -95,6 +102,7 @@ char *plan_json(const struct world *w, struct arena *a, const char *source_uid,
     for (size_t i = 0; i < world_count(w); i++)
         yyjson_mut_arr_append(list, entry(d, a, world_at(w, i)));
     json_mut_set(d, root, "objects", list);
+    json_mut_set(d, root, "leftOver", left_over(d, w));
     json_mut_set_str(d, root, "hash", content_hash(a, root));
     return json_mut_write(a, root, ret_len);
 }

@@ -111,7 +111,9 @@ static struct world *world_make(const struct world_opts *o) {
 }
 
 static int read_journal(struct world *w, struct err *e) {
-    return w->o.journal ? journal_effects_each(w->o.journal, NULL, -1, remember_ours, w, e) : 0;
+    if (!w->o.journal || !w->o.run)
+        return 0;
+    return journal_effects_each(w->o.journal, w->o.run, -1, remember_ours, w, e);
 }
 
 static int hand_out(struct world *w, int r, struct world **ret) {
@@ -160,6 +162,7 @@ void world_free(struct world *w) {
     map_free(w->ours);
     map_free(w->volumes);
     strvec_done(&w->warnings);
+    strvec_done(&w->left_over);
     xfree(w->objects.v);
     for (size_t i = 0; i < COUNT_OF(w->reader_arena); i++)
         arena_free(w->reader_arena[i]);
@@ -207,13 +210,17 @@ const struct kube_discovery *world_discovery(const struct world *w, bool destina
     return destination ? w->ddst : w->dsrc;
 }
 
-size_t world_extras(const struct world *w) {
-    return w->extras;
+static const char *const *listed(const struct strvec *v) {
+    static const char *const none[] = {NULL};
+    return v->n ? (const char *const *)v->v : none;
+}
+
+const char *const *world_left_over(const struct world *w) {
+    return listed(&w->left_over);
 }
 
 const char *const *world_warnings(const struct world *w) {
-    static const char *const none[] = {NULL};
-    return w->warnings.v ? (const char *const *)w->warnings.v : none;
+    return listed(&w->warnings);
 }
 
 struct object *world_find(const struct world *w, const char *group, const char *kind,

@@ -32,9 +32,10 @@ struct world_opts {
     const struct user_rule *rules;
     size_t n_rules;
     const char *const *class_from, *const *class_to; /* storageClasses, NULL-terminated, or NULL */
-    struct journal *journal;                         /* who wrote what; NULL: nobody */
-    const uint8_t *salt;                             /* 32 bytes; NULL: a fresh one */
-    bool write_back; /* reserved for the reverse direction of follow */
+    struct journal *journal;                         /* with run: who wrote what; NULL: nobody */
+    const char *run;     /* the open run, which alone has written there; NULL: nobody has */
+    const uint8_t *salt; /* 32 bytes; NULL: a fresh one */
+    bool write_back;     /* reserved for the reverse direction of follow */
     struct http_cancel *cancel;
     void (*progress)(void *ctx, const char *kind, size_t objects);
     void *progress_ctx;
@@ -72,8 +73,9 @@ struct object *world_at(const struct world *w, size_t i);
 size_t world_kinds(const struct world *w, const struct kind **ret);
 const struct kind *world_kind_of(const struct world *w, const char *group, const char *kind);
 const struct kube_discovery *world_discovery(const struct world *w, bool destination);
-/* Objects of the destination that the source does not have, of kinds that were read. */
-size_t world_extras(const struct world *w);
+/* Objects that a run wrote to the destination and that are gone from the source: titles,
+ * NULL-terminated. Nothing is done to them. */
+const char *const *world_left_over(const struct world *w);
 /* Problems that no object carries: an API group that could not be read, ... NULL-terminated. */
 const char *const *world_warnings(const struct world *w);
 

@@ -35,7 +35,7 @@ struct world {
     size_t n_ranges;
     struct scrub_env env;
     uint8_t salt[32];
-    size_t extras;
+    struct strvec left_over;
     struct strvec warnings;
     pthread_mutex_t lock;
     size_t progress; /* objects read so far, under lock */

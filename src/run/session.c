@@ -250,6 +250,7 @@ int session_world(struct session *s, void (*progress)(void *, const char *, size
         .class_from = s->cfg->storage_class_from,
         .class_to = s->cfg->storage_class_to,
         .journal = s->journal,
+        .run = s->run_open ? s->run.id : NULL,
         .salt = s->journal ? journal_salt(s->journal) : NULL,
         .cancel = &s->cancel,
         .progress = progress,

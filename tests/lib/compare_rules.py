@@ -345,7 +345,7 @@ ALLOWED = [
     Allowed("version", ("StatefulSet.apps",), ("spec", "updateStrategy", "rollingUpdate", "maxUnavailable"),
             lambda d: {id(ABSENT)} < {id(d.va), id(d.vb)} and same(d.vb if d.va is ABSENT else d.va, 1),
             "the default that newer versions spell out"),
-    Allowed("version", ("Pod",), ("metadata", "labels", "topology.kubernetes.io/*"), lambda d: d.va is ABSENT,
+    Allowed("version", ("Pod",), ("metadata", "labels", "topology.kubernetes.io/*"), lambda d: ABSENT in (d.va, d.vb),
             "newer API servers copy them from the node"),
     Allowed("version", ("HorizontalPodAutoscaler.autoscaling",), ("state", "conditions", "ScaledToZero"),
             lambda d: (d.va is ABSENT and d.vb == "False NotScaledToZero") or (

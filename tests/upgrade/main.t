@@ -48,6 +48,19 @@ like 'changes nothing' "$(cat "$work/out" "$work/err")" '0 written|B: [0-9]+ rea
 is 'no object of B was made or replaced by it' "$(versions | grep -v -e '^Pod ' -e '^Job ')" \
     "$(printf '%s\n' "$before" | grep -v -e '^Pod ' -e '^Job ')"
 
+# --- A lives on ---
+ka create configmap -n pulse late --from-literal=a=1 >/dev/null
+ka delete configmap -n shop prices-2016-08 >/dev/null
+ka patch configmap -n pulse pulse-config --type merge -p '{"data":{"late":"yes"}}' >/dev/null
+exits 'verify sees what A has done since' 2 "$TANDEM" verify -f tandem.yaml
+like 'what is new' "$(cat out)" 'create ConfigMap late'
+like 'what has changed, by field' "$(cat out)" '/data/late'
+like 'what is gone' "$(cat out)" 'gone from the source.*ConfigMap shop/prices-2016-08'
+exits 'migrate carries creates and changes over' 0 "$TANDEM" migrate -f tandem.yaml --yes
+is 'the change is in B' "$(kb get configmap -n pulse pulse-config -o jsonpath='{.data.late}')" yes
+kb delete configmap -n shop prices-2016-08 >/dev/null
+exits 'and verify is content' 0 "$TANDEM" verify -f tandem.yaml
+
 # --- what kubectl sees in B ---
 is 'every Deployment is ready' "$(kb get deploy -A -o json | jq -r '.items[]
     | select((.status.readyReplicas // 0) < .spec.replicas and (.spec.paused | not))
