@@ -26,20 +26,33 @@ static const char *slot_name(char slot) {
     return slot == 'a' ? "A" : "B";
 }
 
-static int check_access(struct exam *x, char slot, enum access_role role, struct err *e) {
+/* The kinds of the source decide for both: definitions that it has and the destination lacks come
+ * with the migration. */
+static int check_rights(struct exam *x, char slot, enum access_role role, struct err *e) {
     struct session *s = x->s;
-    struct kube_client *c = s->cluster[session_slot(slot)];
     struct kube_discovery *d;
     struct access_gap *g;
-    int r = kube_discover(c, &d, e);
+    int r = kube_discover(session_source(s), &d, e);
     if (r < 0)
         return r;
-    r = access_check(s->a, c, d, role, &g, e);
+    r = access_check(s->a, s->cluster[session_slot(slot)], d, role, &g, e);
     for (; r >= 0 && g; g = g->next)
         add(x, SEV_BLOCKER, "access", slot_name(slot),
             arena_printf(s->a, "this credential may not %s %s%s%s", g->verb, g->plural,
                          *g->group ? "." : "", g->group),
             arena_printf(s->a, "give it the role that `tandem rbac %c` prints", slot));
+    kube_discovery_free(d);
+    return r;
+}
+
+static int check_access(struct exam *x, char slot, enum access_role role, struct err *e) {
+    struct session *s = x->s;
+    struct kube_discovery *d;
+    int r = check_rights(x, slot, role, e);
+    if (r >= 0)
+        r = kube_discover(s->cluster[session_slot(slot)], &d, e);
+    if (r < 0)
+        return r;
     for (const char *const *f = kube_discovery_failed(d); f && *f; f++)
         add(x, SEV_WARNING, "H16-api-down", slot_name(slot),
             arena_printf(s->a, "API %s does not answer", *f),
