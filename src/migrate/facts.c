@@ -83,15 +83,18 @@ static bool token(yyjson_val *b) {
     return str_eq(json_str(b, "type"), "kubernetes.io/service-account-token");
 }
 
-/* <sa>-token- and five characters of the alphabet that the token controller used until 1.24. */
-static bool token_shape(yyjson_val *b) {
-    const char *sa = yyjson_get_str(annotation(b, "kubernetes.io/service-account.name"));
-    const char *name = json_str(b, "metadata", "name");
-    if (!token(b) || !sa || !str_starts(name, sa))
+bool facts_token_name(const char *name, const char *account) {
+    if (!name || !account || !str_starts(name, account))
         return false;
-    const char *tail = name + strlen(sa);
-    return str_starts(tail, "-token-") && strlen(tail) == 12 &&
-           strspn(tail + 7, "bcdfghjklmnpqrstvwxz2456789") == 5;
+    const char *tail = name + strlen(account);
+    size_t n = str_starts(tail, "-token-") ? 7 : str_starts(tail, "-dockercfg-") ? 11 : 0;
+    return n && strlen(tail) == n + 5 && strspn(tail + n, "bcdfghjklmnpqrstvwxz2456789") == 5;
+}
+
+static bool token_shape(yyjson_val *b) {
+    return token(b) &&
+           facts_token_name(json_str(b, "metadata", "name"),
+                            yyjson_get_str(annotation(b, "kubernetes.io/service-account.name")));
 }
 
 static bool bootstrap_token(yyjson_val *b) {

@@ -10,6 +10,9 @@ struct owner *facts_owners(struct arena *a, yyjson_val *body);
 /* True when only parts of the control plane have written fields of the body; false when it names no
  * manager at all, since exports and some proxies leave them out. */
 bool facts_system_made(yyjson_val *body);
+/* ACCOUNT-token- or ACCOUNT-dockercfg- and five characters of the alphabet that the controllers
+ * draw names from (k8s.io/apimachinery util/rand): a name that a person would hardly choose. */
+bool facts_token_name(const char *name, const char *account);
 /* Does a manager outside the control plane own the field that fields_v1_path (like
  * {"f:spec","f:clusterIP"}, NULL-terminated) names? Array elements: "k:" and "v:" keys match "*".
  */

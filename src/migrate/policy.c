@@ -11,18 +11,37 @@ static bool user_owns_spec(const struct scrub *s, const char *field) {
     return facts_user_owns(s->orig, (const char *const[]){"f:spec", field, NULL});
 }
 
-/* Was this number asked for by a person? last-applied says so (kubectl apply), or a field manager
- * outside the control plane owns it: an allocated one is owned by nobody. */
-static bool allocated_node_port(const struct scrub *s, yyjson_mut_val *parent UNUSED,
-                                yyjson_mut_val *val) {
-    const char *last = json_str(s->orig, "metadata", "annotations",
+/* spec of what `kubectl apply` was last given, or NULL. Lives in the scrub's document. */
+static yyjson_val *last_applied_spec(const struct scrub *s) {
+    const char *text = json_str(s->orig, "metadata", "annotations",
                                 "kubectl.kubernetes.io/last-applied-configuration");
-    if (facts_user_owns(s->orig,
-                        (const char *const[]){"f:spec", "f:ports", "*", "f:nodePort", NULL}))
-        return false;
-    AUTO_SB want = SB_INIT(64);
-    sb_fmt(&want, "\"nodePort\":%lld", (long long)json_mut_int(val, -1));
-    return !(last && strstr(last, want.p));
+    yyjson_doc *d = text ? yyjson_read_opts((char *)(uintptr_t)text, strlen(text),
+                                            YYJSON_READ_NUMBER_AS_RAW, &s->doc->alc, NULL)
+                         : NULL;
+    return json_get(yyjson_doc_get_root(d), "spec");
+}
+
+static bool applied_node_port(const struct scrub *s, int64_t number) {
+    yyjson_val *ports = json_get(last_applied_spec(s), "ports"), *p;
+    size_t i, max;
+    yyjson_arr_foreach (ports, i, max, p) {
+        if (json_int(json_get(p, "nodePort"), -1) == number)
+            return true;
+    }
+    return false;
+}
+
+/* Was this number asked for by a person? last-applied says so (kubectl apply), or a field manager
+ * outside the control plane owns it: an allocated one is owned by nobody. Each port of a Service
+ * by itself: one may be chosen and its neighbour allocated. */
+static bool allocated_node_port(const struct scrub *s, yyjson_mut_val *parent,
+                                yyjson_mut_val *val) {
+    const char *protocol = json_mut_str(parent, "protocol");
+    AUTO_SB key = SB_INIT(0);
+    sb_fmt(&key, "k:{\"port\":%lld,\"protocol\":\"%s\"}",
+           (long long)json_mut_int(json_mut_get(parent, "port"), 0), protocol ? protocol : "TCP");
+    const char *const path[] = {"f:spec", "f:ports", sb_get(&key), "f:nodePort", NULL};
+    return !facts_user_owns(s->orig, path) && !applied_node_port(s, json_mut_int(val, -2));
 }
 
 static bool allocated_health_port(const struct scrub *s, yyjson_mut_val *parent UNUSED,
@@ -76,7 +95,9 @@ static bool ca_injected(const struct scrub *s, yyjson_mut_val *parent UNUSED,
     yyjson_val *an = json_get(s->orig, "metadata", "annotations"), *key, *v;
     size_t i, max;
     yyjson_obj_foreach (an, i, max, key, v) {
-        if (str_starts(yyjson_get_str(key), "cert-manager.io/inject-"))
+        const char *k = yyjson_get_str(key);
+        if (str_starts(k, "cert-manager.io/inject-") ||
+            str_eq(k, "service.beta.openshift.io/inject-cabundle"))
             return true;
     }
     return false;
@@ -87,12 +108,19 @@ static bool is_api_access(const struct scrub *s UNUSED, yyjson_mut_val *parent U
     return str_starts(json_mut_str(val, "name"), "kube-api-access-");
 }
 
-/* The reference to a token that the token controller made: the destination makes its own. */
-static bool is_auto_token_ref(const struct scrub *s, yyjson_mut_val *parent UNUSED,
-                              yyjson_mut_val *val) {
+/* The pull secret that OpenShift gave the account for its own registry. */
+static bool is_registry_ref(const struct scrub *s, yyjson_mut_val *parent UNUSED,
+                            yyjson_mut_val *val) {
+    const char *ref = json_str(s->orig, "metadata", "annotations",
+                               "openshift.io/internal-registry-pull-secret-ref");
+    return ref && str_eq(ref, json_mut_str(val, "name"));
+}
+
+/* The reference to a token that the token controller made, by its shape (the name alone may begin
+ * like one that a person made): the destination makes its own. */
+static bool is_auto_token_ref(const struct scrub *s, yyjson_mut_val *parent, yyjson_mut_val *val) {
     const char *sa = json_str(s->orig, "metadata", "name"), *ref = json_mut_str(val, "name");
-    return sa && str_starts(ref, sa) &&
-           (str_starts(ref + strlen(sa), "-token-") || str_starts(ref + strlen(sa), "-dockercfg-"));
+    return is_registry_ref(s, parent, val) || facts_token_name(ref, sa);
 }
 
 static bool is_empty(const struct scrub *s UNUSED, yyjson_mut_val *parent UNUSED,
@@ -103,6 +131,12 @@ static bool is_empty(const struct scrub *s UNUSED, yyjson_mut_val *parent UNUSED
 static bool is_null(const struct scrub *s UNUSED, yyjson_mut_val *parent UNUSED,
                     yyjson_mut_val *val) {
     return yyjson_mut_is_null(val);
+}
+
+static bool is_generated_host(const struct scrub *s, yyjson_mut_val *parent UNUSED,
+                              yyjson_mut_val *val UNUSED) {
+    return str_eq(json_str(s->orig, "metadata", "annotations", "openshift.io/host.generated"),
+                  "true");
 }
 
 static yyjson_mut_val *map_storage_class(const struct scrub *s, yyjson_mut_val *val) {
@@ -149,6 +183,15 @@ static const struct policy_row rows[] = {
     NULL_TIME("batch", "Job", "/spec/template"),
     NULL_TIME("batch", "CronJob", "/spec/jobTemplate"),
     NULL_TIME("batch", "CronJob", "/spec/jobTemplate/spec/template"),
+    NULL_TIME("", "PodTemplate", "/template"),
+    NULL_TIME("resource.k8s.io", "ResourceClaimTemplate", "/spec"),
+    NULL_TIME("", "Pod", "/spec/volumes/*/ephemeral/volumeClaimTemplate"),
+    NULL_TIME("", "ReplicationController",
+              "/spec/template/spec/volumes/*/ephemeral/volumeClaimTemplate"),
+    NULL_TIME("apps", NULL, "/spec/template/spec/volumes/*/ephemeral/volumeClaimTemplate"),
+    NULL_TIME("batch", "Job", "/spec/template/spec/volumes/*/ephemeral/volumeClaimTemplate"),
+    NULL_TIME("batch", "CronJob",
+              "/spec/jobTemplate/spec/template/spec/volumes/*/ephemeral/volumeClaimTemplate"),
 
     NOTE("apps", NULL, "deployment.kubernetes.io~1revision", "counted by the controller"),
     NOTE("apps", NULL, "deployment.kubernetes.io~1desired-replicas", "kept by the controller"),
@@ -214,6 +257,10 @@ static const struct policy_row rows[] = {
     DROP("", "PersistentVolume", "/spec/claimRef/resourceVersion", "of the source's store"),
 
     DROP("", "Pod", "/spec/nodeName", "chosen by the scheduler"),
+    DROP("", "Pod", "/metadata/labels/topology.kubernetes.io~1zone",
+         "copied from its node by an admission plugin from 1.35 on"),
+    DROP("", "Pod", "/metadata/labels/topology.kubernetes.io~1region",
+         "copied from its node by an admission plugin from 1.35 on"),
     DROP("", "Pod", "/spec/priority", "computed from the priority class"),
     DROP("", "Pod", "/spec/ephemeralContainers", "added to a running pod by hand"),
     DROP_IF("", "Pod", "/spec/volumes/*", is_api_access, "added by the ServiceAccount admission"),
@@ -244,6 +291,15 @@ static const struct policy_row rows[] = {
     DROP_IF("", "ServiceAccount", "/secrets/*", is_auto_token_ref,
             "a token that the source's controller made"),
     DROP_IF("", "ServiceAccount", "/secrets", is_empty, "nothing left in it"),
+    DROP_IF("", "ServiceAccount", "/imagePullSecrets/*", is_registry_ref,
+            "made by OpenShift for the registry inside one cluster"),
+    DROP_IF("", "ServiceAccount", "/imagePullSecrets", is_empty, "nothing left in it"),
+    NOTE("", "ServiceAccount", "openshift.io~1internal-registry-pull-secret-ref",
+         "set by OpenShift for the registry inside one cluster"),
+    DROP_IF("route.openshift.io", "Route", "/spec/host", is_generated_host,
+            "made from the source's own domain"),
+    NOTE("route.openshift.io", "Route", "openshift.io~1host.generated",
+         "set by the API server when it makes a host name"),
     DROP_IF("", "Secret", "/data", is_token_secret, "a token signed by the source's key"),
     DROP_IF("", "Secret", "/metadata/labels/kubernetes.io~1legacy-token-last-used", is_token_secret,
             "set by the API server"),

@@ -83,9 +83,10 @@ static void walk_member(struct walk *w, yyjson_mut_val *obj, const char *key, co
 static void walk_value(struct walk *w, yyjson_mut_val *v, const char *path) {
     char key[SEGMENT_MAX];
     const char *rest = segment(path, key);
-    if (yyjson_mut_is_obj(v))
+    bool star = str_eq(key, "*");
+    if (yyjson_mut_is_obj(v) && !star)
         walk_member(w, v, key, rest);
-    else if (yyjson_mut_is_arr(v) && str_eq(key, "*"))
+    else if (yyjson_mut_is_arr(v) && star)
         walk_array(w, v, rest);
 }
 

@@ -46,7 +46,7 @@ yyjson_mut_val *scrub_object(yyjson_mut_doc *d, const struct kind *kind, yyjson_
 /* --- the table, for tests and docs --- */
 struct policy_row {
     const char *group, *kind; /* NULL: any */
-    const char *path;         /* JSON pointer; "*": every element of an array or member of a map */
+    const char *path;         /* JSON pointer; "*": every element of an array */
     enum field_fate fate;
     /* NULL: always. val is the field, parent what it stands in. */
     bool (*when)(const struct scrub *s, yyjson_mut_val *parent, yyjson_mut_val *val);
