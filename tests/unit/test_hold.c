@@ -1,0 +1,214 @@
+/* Holding and letting go, in a tree and as a patch against a live object. */
+#include "lab.h"
+
+#include "migrate/facts.h"
+#include "migrate/hold.h"
+
+#define META(notes) "'metadata':{'name':'x','namespace':'shop','resourceVersion':'9'" notes "}"
+#define HELD(value) ",'annotations':{'tandem.dev/held':'" value "'}"
+#define CRON(notes, spec)                                                                          \
+    "{'apiVersion':'batch/v1','kind':'CronJob'," META(notes) ",'spec':{" spec "}}"
+#define WORK(api, kind, notes, spec)                                                               \
+    "{'apiVersion':'" api "','kind':'" kind "'," META(notes) ",'spec':{" spec "}}"
+#define PATCH(note, spec)                                                                          \
+    "{\"metadata\":{\"resourceVersion\":\"9\",\"annotations\":{\"tandem.dev/held\":" note          \
+    "}},\"spec\":{" spec "}}"
+
+/* An object, the same held, and the patches there and back. */
+static const struct {
+    const char *group, *kind, *free, *held, *hold, *unhold;
+} golden[] = {
+    {"batch", "CronJob", CRON("", "'schedule':'@daily','suspend':false"),
+     CRON(HELD("false"), "'schedule':'@daily','suspend':true"),
+     PATCH("\"false\"", "\"suspend\":true"), PATCH("null", "\"suspend\":false")},
+    {"batch", "CronJob", CRON("", "'schedule':'@daily'"),
+     CRON(HELD("null"), "'schedule':'@daily','suspend':true"),
+     PATCH("\"null\"", "\"suspend\":true"), PATCH("null", "\"suspend\":null")},
+    {"batch", "Job", WORK("batch/v1", "Job", "", "'parallelism':2"),
+     WORK("batch/v1", "Job", HELD("null"), "'parallelism':2,'suspend':true"),
+     PATCH("\"null\"", "\"suspend\":true"), PATCH("null", "\"suspend\":null")},
+    {"apps", "Deployment", WORK("apps/v1", "Deployment", "", "'replicas':3"),
+     WORK("apps/v1", "Deployment", HELD("3"), "'replicas':0"), PATCH("\"3\"", "\"replicas\":0"),
+     PATCH("null", "\"replicas\":3")},
+    {"apps", "StatefulSet", WORK("apps/v1", "StatefulSet", "", "'serviceName':'x'"),
+     WORK("apps/v1", "StatefulSet", HELD("null"), "'serviceName':'x','replicas':0"),
+     PATCH("\"null\"", "\"replicas\":0"), PATCH("null", "\"replicas\":null")},
+    {"apps", "ReplicaSet", WORK("apps/v1", "ReplicaSet", "", "'replicas':1"),
+     WORK("apps/v1", "ReplicaSet", HELD("1"), "'replicas':0"), PATCH("\"1\"", "\"replicas\":0"),
+     PATCH("null", "\"replicas\":1")},
+    {"", "ReplicationController", WORK("v1", "ReplicationController", "", "'replicas':1"),
+     WORK("v1", "ReplicationController", HELD("1"), "'replicas':0"),
+     PATCH("\"1\"", "\"replicas\":0"), PATCH("null", "\"replicas\":1")},
+};
+
+static const struct hold_row *row_for(struct arena *a, const char *quoted) {
+    return hold_row_of(lab_kind(a, lab_json(a, quoted))->src);
+}
+
+static yyjson_mut_val *tree(struct arena *a, yyjson_mut_doc *d, const char *quoted) {
+    return yyjson_val_mut_copy(d, lab_json(a, quoted));
+}
+
+static void there_and_back(void **state UNUSED) {
+    for (size_t i = 0; i < COUNT_OF(golden); i++) {
+        AUTO_ARENA a = arena_new();
+        yyjson_mut_doc *d = json_doc(a);
+        const struct hold_row *row = row_for(a, golden[i].free);
+        assert_non_null(row);
+        yyjson_mut_val *t = tree(a, d, golden[i].free);
+        assert_true(hold_do(d, t, row));
+        assert_string_equal(lab_mut_text(a, t), lab_text(a, lab_json(a, golden[i].held)));
+        assert_false(hold_do(d, t, row)); /* a second time keeps the first original */
+        assert_string_equal(lab_mut_text(a, t), lab_text(a, lab_json(a, golden[i].held)));
+        assert_true(hold_undo(d, t));
+        json_mut_del(json_mut_get(t, "metadata"), "annotations"); /* an empty one may stay */
+        assert_string_equal(lab_mut_text(a, t), lab_text(a, lab_json(a, golden[i].free)));
+        assert_false(hold_undo(d, t));
+    }
+}
+
+static void patches(void **state UNUSED) {
+    for (size_t i = 0; i < COUNT_OF(golden); i++) {
+        AUTO_ARENA a = arena_new();
+        const struct hold_row *row = row_for(a, golden[i].free);
+        yyjson_val *free = lab_json(a, golden[i].free), *held = lab_json(a, golden[i].held);
+        assert_string_equal(hold_patch(a, free, row), golden[i].hold);
+        assert_string_equal(unhold_patch(a, held, row), golden[i].unhold);
+        assert_null(hold_patch(a, held, row));
+        assert_null(unhold_patch(a, free, row));
+    }
+}
+
+static void every_row_has_its_case(void **state UNUSED) {
+    size_t n;
+    const struct hold_row *t = hold_rows(&n);
+    for (size_t i = 0; i < n; i++) {
+        bool hit = false;
+        for (size_t k = 0; k < COUNT_OF(golden); k++)
+            hit |= str_eq(t[i].group, golden[k].group) && str_eq(t[i].kind, golden[k].kind);
+        if (!hit)
+            fail_msg("%s has no golden case", t[i].kind);
+        assert_false(str_empty(t[i].id));
+        assert_false(str_empty(t[i].why));
+        AUTO_ARENA a = arena_new();
+        struct kube_resource *r = lab_resource(
+            a, arena_printf(a, "%s%sv1", t[i].group, *t[i].group ? "/" : ""), t[i].kind);
+        assert_ptr_equal(hold_row_of(r), &t[i]); /* none is hidden by another */
+        for (size_t k = 0; k < i; k++)
+            if (str_eq(t[i].id, t[k].id))
+                assert_string_equal(t[i].why, t[k].why);
+    }
+}
+
+/* Its owner suspended it: held or not, it stays as it is, and letting go does not start it. */
+static void owner_suspended(void **state UNUSED) {
+    AUTO_ARENA a = arena_new();
+    yyjson_mut_doc *d = json_doc(a);
+    const char *body = CRON("", "'schedule':'@daily','suspend':true");
+    const struct hold_row *row = row_for(a, body);
+    yyjson_mut_val *t = tree(a, d, body);
+    assert_false(hold_do(d, t, row));
+    assert_string_equal(lab_mut_text(a, t), lab_text(a, lab_json(a, body)));
+    assert_false(hold_undo(d, t));
+    assert_null(hold_patch(a, lab_json(a, body), row));
+    assert_null(unhold_patch(a, lab_json(a, body), row));
+}
+
+/* Anybody may write the annotation: what is no value of ours does nothing, least of all add
+ * members to the patch. */
+static void strange_annotations(void **state UNUSED) {
+    static const char *const values[] = {"", "yes", "{}", "[1]", "true},\\'x\\':{", "false false"};
+    for (size_t i = 0; i < COUNT_OF(values); i++) {
+        AUTO_ARENA a = arena_new();
+        yyjson_mut_doc *d = json_doc(a);
+        const char *body = arena_printf(a, CRON(HELD("%s"), "'suspend':true"), values[i]);
+        yyjson_mut_val *t = tree(a, d, body);
+        assert_false(hold_undo(d, t));
+        assert_string_equal(lab_mut_text(a, t), lab_text(a, lab_json(a, body)));
+        assert_null(unhold_patch(a, lab_json(a, body), row_for(a, body)));
+    }
+}
+
+/* Other annotations stay; so does a number's spelling. */
+static void neighbours_stay(void **state UNUSED) {
+    AUTO_ARENA a = arena_new();
+    yyjson_mut_doc *d = json_doc(a);
+    const char *body = WORK("apps/v1", "Deployment", ",'annotations':{'mine':'1'}",
+                            "'replicas':3e0,'paused':true");
+    yyjson_mut_val *t = tree(a, d, body);
+    assert_true(hold_do(d, t, row_for(a, body)));
+    assert_string_equal(json_mut_str(t, "metadata", "annotations", "tandem.dev/held"), "3e0");
+    assert_true(hold_undo(d, t));
+    assert_string_equal(lab_mut_text(a, t), lab_text(a, lab_json(a, body)));
+}
+
+/* A body without spec, or without anything. */
+static void bare_bodies(void **state UNUSED) {
+    AUTO_ARENA a = arena_new();
+    yyjson_mut_doc *d = json_doc(a);
+    yyjson_mut_val *t = tree(a, d, "{'apiVersion':'batch/v1','kind':'CronJob'}");
+    assert_true(hold_do(d, t, row_for(a, CRON("", ""))));
+    assert_string_equal(lab_mut_text(a, t),
+                        lab_text(a, lab_json(a, "{'apiVersion':'batch/v1','kind':'CronJob',"
+                                                "'metadata':{'annotations':{'tandem.dev/held':"
+                                                "'null'}},'spec':{'suspend':true}}")));
+    t = tree(a, d, "{'metadata':{'annotations':{'tandem.dev/held':'null'}}}");
+    assert_false(hold_undo(d, t)); /* of no kind that can be held */
+}
+
+/* The hold of a source that was switched away from is undone by scrubbing, in either cluster. */
+static void scrub_undoes(void **state UNUSED) {
+    for (size_t i = 0; i < COUNT_OF(golden); i++) {
+        AUTO_ARENA a = arena_new();
+        const char *free = lab_scrub(a, golden[i].free, SCRUB_SOURCE, NULL);
+        assert_string_equal(lab_scrub(a, golden[i].held, SCRUB_SOURCE, NULL), free);
+        assert_string_equal(lab_scrub(a, golden[i].held, SCRUB_DESTINATION, NULL), free);
+    }
+}
+
+/* Which objects the table holds by itself. */
+static const struct {
+    const char *body;
+    bool wanted;
+} wants[] = {
+    {CRON("", "'suspend':false"), true},
+    {CRON("", ""), true},
+    {CRON("", "'suspend':true"), false},           /* by its owner */
+    {CRON(HELD("false"), "'suspend':true"), true}, /* by us, to be let loose later */
+    {WORK("batch/v1", "Job", "", ""), true},
+    {"{'apiVersion':'batch/v1','kind':'Job'," META(
+         "") ",'status':{'conditions':[{'type':'Complete',"
+             "'status':'True'}]}}",
+     false},
+    {"{'apiVersion':'batch/v1','kind':'Job'," META(HELD("null")) ",'status':{'conditions':[{'type':"
+                                                                 "'Failed','status':'True'}]}}",
+     false},
+    {WORK("apps/v1", "Deployment", "", "'replicas':3"), false},
+    {WORK("v1", "ConfigMap", "", ""), false},
+};
+
+static void wanted(void **state UNUSED) {
+    for (size_t i = 0; i < COUNT_OF(wants); i++) {
+        AUTO_ARENA a = arena_new();
+        yyjson_val *body = lab_json(a, wants[i].body);
+        struct kind *k = lab_kind(a, body);
+        struct object o = {.kind = k, .facts = facts_read(k->src->group, k->src->kind, body)};
+        if ((hold_wanted(&o) != NULL) != wants[i].wanted)
+            fail_msg("%s", wants[i].body);
+    }
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(there_and_back),
+        cmocka_unit_test(patches),
+        cmocka_unit_test(every_row_has_its_case),
+        cmocka_unit_test(owner_suspended),
+        cmocka_unit_test(strange_annotations),
+        cmocka_unit_test(neighbours_stay),
+        cmocka_unit_test(bare_bodies),
+        cmocka_unit_test(scrub_undoes),
+        cmocka_unit_test(wanted),
+    };
+    return cmocka_run_group_tests_name("hold", tests, NULL, NULL);
+}
