@@ -111,9 +111,8 @@ static void note_account_secrets(struct reader *r, const char *ns, yyjson_val *i
     }
 }
 
-static bool surely_skipped(const struct object *o) {
-    if (rules_match(o, NULL))
-        return true;
+/* Skipped, unless its owner turns out to be gone: see read_orphans(). */
+static bool expected_again(const struct object *o) {
     for (const struct owner *x = o->owners; x; x = x->next)
         if (x->controller && rules_regenerable(o->kind->src->kind, x->kind))
             return true;
@@ -138,8 +137,16 @@ static struct object *make_record(struct reader *r, const struct kind *k, yyjson
     return o;
 }
 
+static void note_uid(struct reader *r, yyjson_val *dst) {
+    const char *uid = json_str(dst, "metadata", "uid");
+    if (uid)
+        strvec_add(&r->uids_dst, uid);
+}
+
 static void note_destination(struct reader *r, struct object *o, yyjson_val *dst) {
-    o->uid_dst = arena_strdup(r->a, json_str(dst, "metadata", "uid"));
+    /* A server gives every object a uid; an export may have lost it. */
+    const char *uid = json_str(dst, "metadata", "uid");
+    o->uid_dst = arena_strdup(r->a, uid ? uid : "");
     o->facts_dst = facts_read(o->kind->src->group, o->kind->src->kind, dst);
     o->owners_dst = facts_owners(r->a, dst);
 }
@@ -156,11 +163,19 @@ static void note_left_over(struct reader *r, const struct kind *k, yyjson_val *d
         strvec_fmt(&r->left_over, "%s %s%s%s", k->src->kind, ns ? ns : "", ns ? "/" : "", name);
 }
 
+static int look_at(struct world *w, struct arena *a, struct object *o, yyjson_val *src,
+                   yyjson_val *dst, struct err *e) {
+    int n = world_digest(w, o, src, NULL, o->digest, e);
+    if (n >= 0 && dst)
+        n = world_compare(w, o, a, src, dst, e);
+    return n < 0 ? err_ctx(e, n, "%s", object_title(a, o)) : 0;
+}
+
 /* src NULL: only in the destination; dst NULL: only in the source. */
 static int take_pair(struct reader *r, const struct kind *k, yyjson_val *src, yyjson_val *dst,
                      struct err *e) {
     if (dst)
-        strvec_add(&r->uids_dst, json_str(dst, "metadata", "uid"));
+        note_uid(r, dst);
     if (!src) {
         note_left_over(r, k, dst);
         return 0;
@@ -170,12 +185,12 @@ static int take_pair(struct reader *r, const struct kind *k, yyjson_val *src, yy
     struct object *o = make_record(r, k, src);
     if (dst)
         note_destination(r, o, dst);
-    if (surely_skipped(o) && o->user_rule < 0)
-        return 0;
-    int n = world_digest(r->w, o, src, NULL, o->digest, e);
-    if (n >= 0 && dst)
-        n = world_compare(r->w, o, r->a, src, dst, e);
-    return n < 0 ? err_ctx(e, n, "%s", object_title(r->a, o)) : 0;
+    if (o->user_rule < 0) {
+        o->unread = expected_again(o);
+        if (o->unread || rules_match(o, NULL))
+            return 0;
+    }
+    return look_at(r->w, r->a, o, src, dst, e);
 }
 
 /* --- joining --- */
@@ -258,7 +273,7 @@ static int table_join(struct reader *r, const struct kind *k, struct side *s, st
             char key[KEY_MAX];
             key_of(it, key);
             map_put(table, arena_strdup(hold, key), it);
-            strvec_add(&r->uids_dst, json_str(it, "metadata", "uid"));
+            note_uid(r, it);
         }
     }
     while (n >= 0 && (arena_reset(s->a), n = kube_pager_next(s->pager, s->a, &items, e)) > 0) {
@@ -360,6 +375,42 @@ static void gather(struct world *w, struct reader *r) {
     strvec_done(&r->secrets);
 }
 
+/* Body of o in the source or the destination, in a. */
+typedef int (*fetch_fn)(void *ctx, struct arena *a, const struct object *o, bool destination,
+                        yyjson_val **ret, struct err *e);
+
+/* Children whose owner is gone go over like anything else, so their bodies are looked at after all,
+ * one by one: there are hardly any. One that is gone by now is left as it is; whoever writes it
+ * finds that out. */
+static int read_orphans(struct world *w, fetch_fn fetch, void *ctx, struct err *e) {
+    for (size_t i = 0; i < w->objects.n; i++) {
+        struct object *o = w->objects.v[i];
+        if (!o->unread || rules_match(o, w))
+            continue;
+        AUTO_ARENA a = arena_new();
+        yyjson_val *src, *dst = NULL;
+        int n = fetch(ctx, a, o, false, &src, e);
+        if (n == -ENOENT)
+            continue;
+        if (n >= 0 && o->uid_dst)
+            n = fetch(ctx, a, o, true, &dst, e);
+        if (n >= 0 || n == -ENOENT)
+            n = look_at(w, w->a, o, src, dst, e);
+        if (n < 0)
+            return n;
+        o->unread = false;
+    }
+    return 0;
+}
+
+static int fetch_live(void *ctx, struct arena *a, const struct object *o, bool destination,
+                      yyjson_val **ret, struct err *e) {
+    const struct world *w = ctx;
+    const struct kube_resource *r = destination ? o->kind->dst : o->kind->src;
+    return kube_get(destination ? w->o.dst : w->o.src, a,
+                    kube_path(a, r, *o->ns ? o->ns : NULL, o->name, NULL), NULL, ret, e);
+}
+
 /* Volumes that are recreated, known before any claim is read. */
 static void note_volumes(struct world *w, const struct reader *r) {
     for (size_t i = 0; i < r->objects.n; i++) {
@@ -391,7 +442,7 @@ int inventory_read(struct world *w, struct err *e) {
     }
     for (size_t i = 0; i < READERS; i++)
         gather(w, &rd.reader[i]);
-    return n;
+    return n < 0 ? n : read_orphans(w, fetch_live, w, e);
 }
 
 /* --- bodies at hand --- */
@@ -454,6 +505,16 @@ static void map_items(struct arena *a, struct map *m, const struct world_side *s
         map_put(m, item_ref(a, &s->items[i]), s->items[i].body);
 }
 
+static int fetch_offline(void *ctx, struct arena *a, const struct object *o, bool destination,
+                         yyjson_val **ret, struct err *e UNUSED) {
+    struct offline *f = ctx;
+    yyjson_val *body = map_get(destination ? f->at_dst : f->at_src, object_ref(a, o));
+    if (!body)
+        return -ENOENT;
+    *ret = body;
+    return 0;
+}
+
 int inventory_offline(struct world *w, const struct world_side *src, const struct world_side *dst,
                       struct err *e) {
     AUTO_ARENA a = arena_new();
@@ -473,5 +534,5 @@ int inventory_offline(struct world *w, const struct world_side *src, const struc
     if (n >= 0)
         n = take_rank(&f, 1, e);
     gather(w, &r);
-    return n;
+    return n < 0 ? n : read_orphans(w, fetch_offline, &f, e);
 }

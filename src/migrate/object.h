@@ -77,6 +77,7 @@ struct object {
     uint8_t outcome;    /* enum outcome */
     bool held;          /* in the destination, or to be created so */
     bool ours;          /* an earlier run wrote it */
+    bool unread;         /* body not looked at: its owner is expected to make it again */
     bool unready;       /* less ready in the destination than in the source */
     uint8_t digest[16]; /* salted, of the body that the destination should get */
     int wave;

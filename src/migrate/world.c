@@ -82,11 +82,16 @@ static void read_service_ranges(struct world *w) {
 
 /* --- making --- */
 
+/* Holding what somebody else made, or letting it go, does not make it ours. */
+static bool is_writing(const char *verb) {
+    return str_eq(verb, "create") || str_eq(verb, "update") || str_eq(verb, "patch");
+}
+
 static int remember_ours(void *ctx, const struct journal_effect *ef) {
     struct world *w = ctx;
     char slot[2] = {w->o.dst_slot, 0};
-    if (str_eq(ef->cluster, slot) && ef->state != EFFECT_FAILED && ef->ref &&
-        !map_has(w->ours, ef->ref))
+    if (str_eq(ef->cluster, slot) && is_writing(ef->verb) && ef->state != EFFECT_FAILED &&
+        ef->ref && !map_has(w->ours, ef->ref))
         map_put(w->ours, arena_strdup(w->a, ef->ref), w);
     return 0;
 }
