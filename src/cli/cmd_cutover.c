@@ -55,7 +55,7 @@ static int check_ready(struct session *s, const struct cutover_cli *o, struct er
                        "%s is the source of this run; the way back is `tandem "
                        "switch-back`",
                        o->to);
-    if (!s->run_open || !session_stage_done(s, "migrate", NULL))
+    if (!s->run_open || !session_stage_done(s, "migrate", MIGRATE_ALL))
         return err_set(e, -EGUARD,
                        "no migration of this environment has ended well: `tandem "
                        "migrate` first");

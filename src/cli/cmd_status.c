@@ -3,7 +3,15 @@
 #include "run/stages.h"
 #include "run/switch.h"
 
-static const char *const stage_names[] = {"migrate", "activate", "switch", "retire"};
+/* What has to be done last for a stage to be done; NULL: any step of it. */
+static const struct {
+    const char *stage, *last;
+} stages[] = {
+    {"migrate", MIGRATE_ALL},
+    {"activate", NULL},
+    {"switch", "pre-live to the idle cluster"},
+    {"retire", NULL},
+};
 
 static void add_tiers(yyjson_mut_doc *d, yyjson_mut_val *root, struct session *s) {
     yyjson_mut_val *list = yyjson_mut_arr(d);
@@ -72,9 +80,9 @@ static int print_json(struct session *s, const struct common *m, const struct wa
 }
 
 static void print_stages(struct session *s) {
-    for (size_t i = 0; i < COUNT_OF(stage_names); i++) {
-        const char *state = session_stage_done(s, stage_names[i], NULL) ? "done" : "not yet";
-        printf("  %-9s %s\n", stage_names[i], state);
+    for (size_t i = 0; i < COUNT_OF(stages); i++) {
+        bool done = session_stage_done(s, stages[i].stage, stages[i].last);
+        printf("  %-9s %s\n", stages[i].stage, done ? "done" : "not yet");
     }
 }
 

@@ -40,6 +40,11 @@ static void add_hold_rules(struct sb *b) {
     add_rule(b, "batch", "cronjobs", patch);
     add_rule(b, "batch", "cronjobs/status", patch);
     add_rule(b, "batch", "jobs", patch);
+    /* What is held only where it is asked for. */
+    add_rule(b, "apps", "deployments", patch);
+    add_rule(b, "apps", "statefulsets", patch);
+    add_rule(b, "apps", "replicasets", patch);
+    add_rule(b, "", "replicationcontrollers", patch);
 }
 
 char *access_role_yaml(struct arena *a, const struct kube_discovery *d, enum access_role role,

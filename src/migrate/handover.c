@@ -25,7 +25,9 @@ struct held {
 struct finder {
     struct arena *a;
     const struct kube_resource *r;
+    const struct hold_row *row;
     const char *const *inc, *const *exc;
+    bool acting; /* look for what acts, else for what is held */
     struct held *first;
 };
 
@@ -36,38 +38,58 @@ static bool matches_any(const char *const *patterns, const char *s) {
     return false;
 }
 
+static bool in_scope(const struct finder *f, const char *ns) {
+    bool in = !f->inc || !f->inc[0] || matches_any(f->inc, ns);
+    return in && !matches_any(f->exc, ns);
+}
+
+/* Acts by itself: neither held nor suspended nor at its end, and nobody's child. */
+static bool acts(const struct hold_row *row, yyjson_val *item) {
+    uint32_t facts = facts_read(row->group, row->kind, item);
+    return !(facts & (row->not_when | FACT_HELD | FACT_DELETING)) &&
+           !json_get(item, "metadata", "ownerReferences");
+}
+
 static int found(void *ctx, yyjson_val *item, struct err *e UNUSED) {
     struct finder *f = ctx;
     const char *ns = json_str(item, "metadata", "namespace");
-    bool in = !f->inc || !f->inc[0] || matches_any(f->inc, ns ? ns : "");
-    if (!in || matches_any(f->exc, ns ? ns : "") ||
-        !json_str(item, "metadata", "annotations", HOLD_ANNOTATION))
+    bool wanted = f->acting ? acts(f->row, item)
+                            : json_str(item, "metadata", "annotations", HOLD_ANNOTATION) != NULL;
+    if (!wanted || !in_scope(f, ns ? ns : ""))
         return 0;
     struct held *h = arena_new_of(f->a, struct held);
-    *h = (struct held){f->r, hold_row_of(f->r), arena_strdup(f->a, ns),
+    *h = (struct held){f->r, f->row, arena_strdup(f->a, ns),
                        arena_strdup(f->a, json_str(item, "metadata", "name")), f->first};
     f->first = h;
+    return 0;
+}
+
+static int find(struct arena *a, struct kube_client *c, const struct kube_discovery *d,
+                const char *const *inc, const char *const *exc, bool acting, struct held **ret,
+                struct err *e) {
+    size_t n;
+    const struct hold_row *rows = hold_rows(&n);
+    struct finder f = {.a = a, .inc = inc, .exc = exc, .acting = acting};
+    for (size_t i = 0; i < n; i++) {
+        f.row = &rows[i];
+        f.r = kube_discovery_find(d, rows[i].group, NULL, rows[i].kind);
+        /* What is held only where it is asked for runs in both clusters otherwise. */
+        if (!f.r || (acting && rows[i].not_when == UINT32_MAX))
+            continue;
+        struct kube_list_fn fn = {.item = found, .ctx = &f};
+        struct kube_list_opts lo = {0};
+        int r = kube_list(c, a, f.r, &lo, &fn, NULL, e);
+        if (r < 0)
+            return err_ctx(e, r, "looking at %s", f.r->plural);
+    }
+    *ret = f.first;
     return 0;
 }
 
 static int find_held(struct arena *a, struct kube_client *c, const struct kube_discovery *d,
                      const char *const *inc, const char *const *exc, struct held **ret,
                      struct err *e) {
-    size_t n;
-    const struct hold_row *rows = hold_rows(&n);
-    struct finder f = {.a = a, .inc = inc, .exc = exc};
-    for (size_t i = 0; i < n; i++) {
-        f.r = kube_discovery_find(d, rows[i].group, NULL, rows[i].kind);
-        if (!f.r)
-            continue;
-        struct kube_list_fn fn = {.item = found, .ctx = &f};
-        struct kube_list_opts lo = {0};
-        int r = kube_list(c, a, f.r, &lo, &fn, NULL, e);
-        if (r < 0)
-            return err_ctx(e, r, "looking for held %s", f.r->plural);
-    }
-    *ret = f.first;
-    return 0;
+    return find(a, c, d, inc, exc, false, ret, e);
 }
 
 /* --- one change of one object --- */
@@ -181,6 +203,8 @@ static void fill(struct handover_item *it, enum handover_state s, const char *no
 static int stop_twin(struct arena *a, const struct handover_opts *o, const struct side *from,
                      const struct held *h, bool *finished, struct err *e) {
     yyjson_val *twin;
+    if (!from->c)
+        return err_set(e, -EHOSTUNREACH, "cluster %c does not answer", from->slot);
     int r = read_live(a, from, h, &twin, e);
     if (r == -ENOENT)
         return 0;
@@ -216,9 +240,44 @@ static void hand_one(struct arena *a, const struct handover_opts *o, const struc
         fill(it, HAND_FAILED, arena_printf(a, "cannot be let loose: %s", err_msg(&e)));
     else
         fill(it, twin > 0 ? HAND_DONE : HAND_ALONE,
-             twin > 0    ? ""
-             : twin == 0 ? "the other cluster does not have it"
-                         : "the other cluster does not answer");
+             arena_printf(a, "acts in %c now%s", o->to_slot,
+                          twin > 0    ? ""
+                          : twin == 0 ? "; the other cluster does not have it"
+                                      : "; the other cluster does not answer, and was not held"));
+}
+
+static struct handover_item *new_item(struct arena *a, const struct held *h,
+                                      struct handover_item *next) {
+    struct handover_item *it = arena_new_of(a, struct handover_item);
+    it->title = arena_printf(a, "%s %s/%s", h->r->kind, h->ns, h->name);
+    it->next = next;
+    return it;
+}
+
+/* What acts in both clusters (the one that was to stop did not answer at the time) is held in
+ * `from`. */
+static int stop_doubles(struct arena *a, const struct handover_opts *o,
+                        struct handover_item **first, struct err *e) {
+    struct side from = {o->from, o->from_slot}, to = {o->to, o->to_slot};
+    struct held *h = NULL;
+    if (!from.c)
+        return 0;
+    int r = find(a, o->from, o->discovery, o->ns_include, o->ns_exclude, true, &h, e);
+    for (; r >= 0 && h; h = h->next) {
+        yyjson_val *twin;
+        struct err why = {0};
+        if (read_live(a, &to, h, &twin, NULL) < 0 || !acts(h->row, twin))
+            continue;
+        *first = new_item(a, h, *first);
+        if (o->dry_run)
+            fill(*first, HAND_ALREADY,
+                 arena_printf(a, "acts in both; would be held in %c", o->from_slot));
+        else if (set_held(a, o, &from, h, true, &why) < 0)
+            fill(*first, HAND_FAILED, arena_printf(a, "acts in both: %s", err_msg(&why)));
+        else
+            fill(*first, HAND_DONE, arena_printf(a, "acted in both; held in %c now", o->from_slot));
+    }
+    return o->from_unreachable_ok ? 0 : r;
 }
 
 int handover(struct arena *a, const struct handover_opts *o, struct handover_item **ret,
@@ -229,17 +288,15 @@ int handover(struct arena *a, const struct handover_opts *o, struct handover_ite
         return r;
     struct handover_item *first = NULL;
     for (; h; h = h->next) {
-        struct handover_item *it = arena_new_of(a, struct handover_item);
-        it->title = arena_printf(a, "%s %s/%s", h->r->kind, h->ns, h->name);
+        first = new_item(a, h, first);
         if (o->dry_run)
-            fill(it, HAND_ALREADY, "would be handed over");
+            fill(first, HAND_ALREADY, "would be handed over");
         else
-            hand_one(a, o, h, it);
-        it->next = first;
-        first = it;
+            hand_one(a, o, h, first);
     }
+    r = stop_doubles(a, o, &first, e);
     *ret = first;
-    return 0;
+    return r;
 }
 
 int handover_held(struct arena *a, struct kube_client *c, const struct kube_discovery *d,
@@ -251,12 +308,8 @@ int handover_held(struct arena *a, struct kube_client *c, const struct kube_disc
         return r;
     *ret = NULL;
     for (; h; h = h->next) {
-        struct handover_item *it = arena_new_of(a, struct handover_item);
-        *it =
-            (struct handover_item){.title = arena_printf(a, "%s %s/%s", h->r->kind, h->ns, h->name),
-                                   .state = HAND_ALREADY,
-                                   .next = *ret};
-        *ret = it;
+        *ret = new_item(a, h, *ret);
+        fill(*ret, HAND_ALREADY, NULL);
     }
     return 0;
 }

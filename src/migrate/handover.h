@@ -24,7 +24,7 @@ struct handover_item {
 };
 
 struct handover_opts {
-    struct kube_client *from, *to; /* from stops acting, to begins */
+    struct kube_client *from, *to; /* from stops acting, to begins; from NULL: it is dead */
     char from_slot, to_slot;
     const struct kube_discovery *discovery; /* of `to` */
     const char *const *ns_include, *const *ns_exclude;

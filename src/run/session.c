@@ -35,8 +35,12 @@ static int load_config(struct session *s, unsigned needs, struct err *e) {
     bool contexts = s->o.context_a || s->o.context_b;
     if (!path && !contexts && file_exists("tandem.yaml"))
         path = "tandem.yaml";
-    if (path)
-        return config_load(path, &s->cfg, e);
+    if (path) {
+        int r = config_load(path, &s->cfg, e);
+        if (r >= 0 && s->cfg->gates_before && s->cfg->gates_before[0])
+            log_warn("gates in %s have no effect yet: nothing waits for an approval", path);
+        return r;
+    }
     if (needs & NEED_CONFIG_FILE)
         return err_set(e, -EUSAGE,
                        "this needs a tandem.yaml: write one with `tandem init`, or "
@@ -136,10 +140,15 @@ static int open_journal(struct session *s, unsigned needs, struct err *e) {
         return 0;
     int r = journal_open(path, !write, &s->journal, e);
     if (r < 0 && needs & TOLERATE_BUSY) {
-        log_warn("going on without the journal: %s", err_msg(e));
-        s->journal = NULL;
-        return 0;
+        /* Its holder may hang: what it wrote can still be read, and the way back is not recorded.
+         */
+        log_warn("going on without recording: %s", err_msg(e));
+        write = false;
+        r = 0;
+        if (journal_open(path, true, &s->journal, NULL) < 0)
+            s->journal = NULL;
     }
+    s->recording = write && s->journal;
     return r;
 }
 
@@ -175,7 +184,7 @@ static int open_traffic(struct session *s, unsigned needs, struct err *e) {
         tc.read_only = s->o.read_only;
         int r = traffic_open(&tc, &s->tiers[i], e);
         if (r < 0)
-            return err_ctx(e, r, "tier %s", s->cfg->tiers[i].name);
+            return r;
         s->n_tiers++;
     }
     return 0;
@@ -290,7 +299,7 @@ int session_begin_run(struct session *s, struct err *e) {
 
 void session_event(struct session *s, const char *what, const char *detail) {
     struct err e = {0};
-    if (s->journal && !s->o.read_only &&
+    if (s->recording &&
         journal_event(s->journal, s->run_open ? s->run.id : "", s->actor, what, detail, &e) < 0)
         log_warn("not recorded in the journal: %s", err_msg(&e));
 }
@@ -305,11 +314,28 @@ int session_step(struct session *s, const char *stage, const char *what,
         log_warn("not recorded in the journal: %s", err_msg(&je));
     int r = fn(s, ctx, e);
     const char *note = r < 0 ? err_msg(e) : NULL;
-    if (s->journal && began >= 0 &&
+    if (s->recording && began >= 0 &&
         journal_step_end(s->journal, id, r < 0 ? "failed" : "done", note, &je) < 0)
         log_warn("not recorded in the journal: %s", err_msg(&je));
     session_event(s, arena_printf(s->a, "%s: %s", stage, what), r < 0 ? note : "done");
     return r;
+}
+
+/* What takes a stage back: another stage, or a step of its own whose words begin so. */
+static const struct {
+    const char *stage, *undone_by, *begins;
+} undoing[] = {
+    {"activate", "deactivate", ""},
+    {"deactivate", "activate", ""},
+    {"switch", "switch", "back to"},
+};
+
+static bool undoes(const struct journal_step *step, const char *stage) {
+    for (size_t i = 0; i < COUNT_OF(undoing); i++)
+        if (str_eq(undoing[i].stage, stage) && str_eq(undoing[i].undone_by, step->stage) &&
+            str_starts(step->what, undoing[i].begins) && str_eq(step->state, "done"))
+            return true;
+    return false;
 }
 
 bool session_stage_done(struct session *s, const char *stage, const char *what) {
@@ -319,8 +345,11 @@ bool session_stage_done(struct session *s, const char *stage, const char *what) 
     if (!s->journal || !s->run_open ||
         journal_steps(s->journal, s->a, s->run.id, &steps, &n, NULL) < 0)
         return false;
-    for (size_t i = 0; i < n; i++)
-        if (str_eq(steps[i].stage, stage))
-            done = str_eq(steps[i].state, "done") && (!what || str_eq(steps[i].what, what));
+    for (size_t i = 0; i < n; i++) {
+        if (undoes(&steps[i], stage))
+            done = false;
+        else if (str_eq(steps[i].stage, stage) && (!what || str_eq(steps[i].what, what)))
+            done = str_eq(steps[i].state, "done");
+    }
     return done;
 }

@@ -42,6 +42,7 @@ struct session {
     struct kube_identity id[2];
     struct kube_version version[2];
     struct journal *journal; /* or NULL */
+    bool recording;          /* the journal can be written */
     struct traffic_tier **tiers;
     size_t n_tiers;
     char source, destination; /* 'a' / 'b' */
@@ -66,6 +67,9 @@ int session_begin_run(struct session *s, struct err *e);
 /* One recorded action around fn: intent before, outcome after, event in the audit trail. */
 int session_step(struct session *s, const char *stage, const char *what,
                  int (*fn)(struct session *s, void *ctx, struct err *e), void *ctx, struct err *e);
+/* What the step of a migration of everything is called; one under -n or -l is another. */
+#define MIGRATE_ALL "recreate objects"
+
 /* Was a step of this stage (and what, unless NULL) done in the open run, with nothing of the same
  * stage undoing it later? */
 bool session_stage_done(struct session *s, const char *stage, const char *what);

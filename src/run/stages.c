@@ -6,7 +6,7 @@
 #include "base/log.h"
 #include "run/switch.h"
 
-enum { SETTLE_MS = 60000, LOOK_MS = 1000 };
+enum { SETTLE_MS = 60000, LOOK_MS = 500, LOOK_MAX_MS = 5000 };
 
 /* --- migrate --- */
 
@@ -22,7 +22,7 @@ static size_t count_unready(const struct world *w) {
 /* A 201 proves nothing: controllers may take objects away again, or never get them ready. Reads
  * both clusters again until everything is as ready as in the source, or the time is over. */
 static int settle(struct session *s, uint64_t max_ms, size_t *ret_unready, struct err *e) {
-    uint64_t end = clock_now_ms() + max_ms;
+    uint64_t end = clock_now_ms() + max_ms, pause = LOOK_MS;
     for (;;) {
         struct world *w;
         int r = session_world(s, NULL, NULL, &w, e);
@@ -33,7 +33,9 @@ static int settle(struct session *s, uint64_t max_ms, size_t *ret_unready, struc
         if (!*ret_unready || clock_now_ms() >= end || atomic_load(&s->cancel.stop))
             return 0;
         log_progress("waiting for %zu objects to become ready", *ret_unready);
-        clock_sleep_ms(LOOK_MS);
+        /* Each look reads all of both clusters, and the source is production. */
+        clock_sleep_ms(MIN(pause, end - MIN(end, clock_now_ms())));
+        pause = MIN(pause * 2, (uint64_t)LOOK_MAX_MS);
     }
 }
 
@@ -102,7 +104,10 @@ int stage_migrate(struct session *s, struct world *w, const struct migrate_opts 
     if (r >= 0)
         r = session_begin_run(s, e);
     struct migrate_ctx m = {w, o, ret};
-    return r < 0 ? r : session_step(s, "migrate", "recreate objects", write_and_settle, &m, e);
+    bool all = !(s->o.namespaces && s->o.namespaces[0]) && !s->o.label_selector;
+    return r < 0 ? r
+                 : session_step(s, "migrate", all ? MIGRATE_ALL : "recreate some objects",
+                                write_and_settle, &m, e);
 }
 
 /* --- activate, deactivate --- */
@@ -125,20 +130,26 @@ static int hand_over(struct session *s, void *ctx, struct err *e) {
         return r;
     bool narrowed = s->o.namespaces && s->o.namespaces[0];
     struct handover_opts o = {
-        .from = cf ? cf : ct,
+        .from = cf,
         .to = ct,
         .from_slot = from,
         .to_slot = to,
         .discovery = d,
         .ns_include = narrowed ? s->o.namespaces : s->cfg->ns_include,
         .ns_exclude = s->cfg->ns_exclude,
-        .journal = s->o.read_only ? NULL : s->journal,
+        .journal = s->recording ? s->journal : NULL,
         .run = s->run_open ? s->run.id : "",
         .dry_run = h->dry_run,
     };
-    r = cf ? handover(s->a, &o, h->items, e)
-           : err_set(e, -EHOSTUNREACH, "cluster %c does not answer: what it runs cannot be held",
-                     from);
+    /* The way back must not wait for a dead cluster; forward, its singletons could wake up later.
+     */
+    o.from_unreachable_ok = h->back;
+    if (!cf && h->back)
+        log_warn("cluster %c does not answer: what it runs is not held; see that it stays down",
+                 from);
+    r = cf || h->back ? handover(s->a, &o, h->items, e)
+                      : err_set(e, -EHOSTUNREACH,
+                                "cluster %c does not answer: what it runs cannot be held", from);
     kube_discovery_free(d);
     if (r < 0)
         return r;
@@ -242,7 +253,7 @@ static int end_run(struct session *s, void *ctx UNUSED, struct err *e) {
 int stage_retire(struct session *s, struct err *e) {
     if (!s->run_open)
         return err_set(e, -EGUARD, "no run is open: there is nothing to retire");
-    if (!session_stage_done(s, "migrate", NULL))
+    if (!session_stage_done(s, "migrate", MIGRATE_ALL))
         return err_set(e, -EGUARD,
                        "the migration of this run has not ended well: `tandem migrate` "
                        "first");

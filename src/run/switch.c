@@ -135,13 +135,27 @@ static void tell(struct session *s, const struct switch_opts *o, const struct wa
     o->watch(o->ctx, s, percent, left_ms, w->n ? &st : NULL);
 }
 
+/* Somebody else (a switch-back in another terminal) may have moved the traffic meanwhile: then it
+ * is theirs, and nothing more is moved. What cannot be observed just now is no reason to stop. */
+static int still_ours(struct session *s, int percent, struct err *e) {
+    int now = switch_observe(s, NULL);
+    return now < 0 || now == percent
+               ? 0
+               : err_set(e, -EGUARD,
+                         "the traffic was moved by somebody else: %d %% go to %c now, %d %% were "
+                         "set here; nothing more is moved",
+                         now, s->destination, percent);
+}
+
 static int hold(struct session *s, const struct switch_opts *o, const struct watchers *w,
                 int percent, uint64_t ms, struct err *e) {
     uint64_t end = clock_now_ms() + ms;
     for (;;) {
         uint64_t now = clock_now_ms();
         tell(s, o, w, percent, now < end ? end - now : 0);
-        int r = watchers_check(w, e);
+        int r = still_ours(s, percent, e);
+        if (r >= 0)
+            r = watchers_check(w, e);
         if (r < 0)
             return r;
         if (atomic_load(&s->cancel.stop))

@@ -33,6 +33,15 @@ not_ok 'no Secret value is in the plan' grep -q -e "$(ka get secret -n shop -o j
     jq -r '[.items[].data // {} | .[] | select(length > 12)][0]')" plan.json
 sed 's/"create"/"crEate"/' plan.json >bent.json
 exits 'a plan that was changed by hand is refused' 1 "$TANDEM" migrate bent.json -f tandem.yaml --yes
+exits 'a part is migrated' 0 "$TANDEM" migrate -f tandem.yaml -n auth --yes
+exits 'but a part unlocks no cutover' 4 "$TANDEM" cutover -f tandem.yaml --yes
+exits 'a namespace that is not there is named' 0 "$TANDEM" plan -f tandem.yaml -n nosuch
+like 'in a warning' "$(cat err)" 'nosuch'
+exits '--stale=refuse: what changed since the plan is refused' 4 bash -c '
+    kubectl --context paas-a label configmap -n pulse pulse-config touched=yes >/dev/null
+    "$1" migrate plan.json -f tandem.yaml --yes --stale=refuse' _ "$TANDEM"
+ka label configmap -n pulse pulse-config touched- >/dev/null
+exits 'the plan is made again' 0 "$TANDEM" plan -f tandem.yaml --out plan.json
 exits 'migrate carries the plan out' 0 "$TANDEM" migrate plan.json -f tandem.yaml --yes
 exits 'verify finds no difference' 0 "$TANDEM" verify -f tandem.yaml
 exits 'a second plan says that nothing is left' 0 "$TANDEM" plan -f tandem.yaml --detailed-exitcode
@@ -120,6 +129,27 @@ is 'a cutover that loses requests ends with 1' "$got" 1
 like 'and says what was lost and where the traffic is' "$(cat abort.err)" 'probe pulse lost .*the traffic is back on a'
 is 'live is answered by A' "$(who "$BED_LIVE_URL")" a
 bed start b ingress >/dev/null 2>&1
+
+# --- switch-back from another terminal, while a cutover is under way ---
+"$TANDEM" cutover -f tandem.yaml --steps 50,100 --hold 20s --yes >race.out 2>race.err &
+cutover=$!
+within 10 sh -c 'test "$(awk "\$1 == \"frontend.pct_b\" {print \$2}" "$1")" = 50' _ "$BED_HAPROXY_MAP"
+exits 'switch-back beside a cutover' 0 "$TANDEM" switch-back -f tandem.yaml --traffic-only --yes
+got=0
+wait "$cutover" || got=$?
+is 'the cutover gives way' "$got" 4
+like 'and says so' "$(cat race.err)" 'moved by somebody else'
+is 'live stays with A' "$(who "$BED_LIVE_URL")" a
+
+# --- the way back with B dead ---
+exits 'activate, before B dies' 0 "$TANDEM" activate -f tandem.yaml --yes
+bed stop b apiserver --kill >/dev/null 2>&1
+exits 'switch-back with B dead' 0 "$TANDEM" switch-back -f tandem.yaml --yes
+is 'the CronJobs act in A' "$(ka get cronjob -n shop cart-sweeper -o jsonpath='{.spec.suspend}')" false
+bed start b apiserver >/dev/null 2>&1
+exits 'B is back: deactivate holds what acts in both' 0 "$TANDEM" deactivate -f tandem.yaml --yes
+is 'as it says' "$(grep -c 'acted in both; held in b now' out)" 4
+is 'the CronJobs are held in B' "$(kb get cronjob -n shop cart-sweeper -o jsonpath='{.spec.suspend}')" true
 
 exits 'activate again' 0 "$TANDEM" activate -f tandem.yaml --yes
 exits 'cutover again' 0 "$TANDEM" cutover -f tandem.yaml --yes
