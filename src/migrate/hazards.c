@@ -179,7 +179,7 @@ struct search {
     struct world *w;
     struct arena *a;
     const struct kind *kind;
-    struct finding **tail;
+    struct finding **tail; /* where the next one is hung */
 };
 
 static void report(struct search *s, const char *id, enum severity sev, const char *where,
@@ -190,21 +190,40 @@ static void report(struct search *s, const char *id, enum severity sev, const ch
     s->tail = &f->next;
 }
 
-/* Is what the reference names in the destination, or on its way there? */
-static bool satisfied(struct world *w, const struct ref *r) {
-    const struct object *o = world_find(w, r->group, r->kind, r->ns, r->name);
-    if (o && (o->uid_dst || o->verdict == V_CREATE || o->verdict == V_HOLD))
-        return true;
-    if (o)
-        return false;
-    /* Not in the source: whether the destination has it decides. */
-    const struct kube_resource *res =
-        kube_discovery_find(world_discovery(w, true), r->group, NULL, r->kind);
+/* Not in the source: whether the destination has it decides. */
+static bool destination_has(struct world *w, const struct ref *r, const char *name) {
+    const struct kube_discovery *d = world_discovery(w, true);
+    if (!d)
+        return false; /* an offline world knows no more than it was given */
+    const struct kube_resource *res = kube_discovery_find(d, r->group, NULL, r->kind);
     AUTO_ARENA a = arena_new();
     yyjson_val *v;
     return !res ||
-           kube_get(world_opts(w)->dst, a, kube_path(a, res, *r->ns ? r->ns : NULL, r->name, NULL),
+           kube_get(world_opts(w)->dst, a, kube_path(a, res, *r->ns ? r->ns : NULL, name, NULL),
                     NULL, &v, NULL) >= 0;
+}
+
+/* The name that the destination's body will have there: references are read off the source's. */
+static const char *name_there(struct world *w, const struct ref *r) {
+    const struct scrub_env *env = world_scrub_env(w);
+    const char *mapped =
+        str_eq(r->kind, "StorageClass") ? env->storage_class(env->ctx, r->name) : NULL;
+    return mapped ? mapped : r->name;
+}
+
+/* A claim whose volume stays behind no longer names it. */
+static bool is_taken_out(struct world *w, const struct ref *r) {
+    const struct scrub_env *env = world_scrub_env(w);
+    return str_eq(r->kind, "PersistentVolume") && !env->volume_moves(env->ctx, r->name);
+}
+
+/* Is what the reference names in the destination, or on its way there? */
+static bool satisfied(struct world *w, const struct ref *r) {
+    const char *name = name_there(w, r);
+    const struct object *o = world_find(w, r->group, r->kind, r->ns, name);
+    if (o)
+        return o->uid_dst || o->verdict == V_CREATE || o->verdict == V_HOLD;
+    return destination_has(w, r, name);
 }
 
 static bool always_there(const struct ref *r) {
@@ -215,23 +234,19 @@ static bool always_there(const struct ref *r) {
 
 static void check_refs(struct search *s, const struct object *o, yyjson_val *body) {
     for (struct ref *r = refs_of(s->a, o->kind, body); r; r = r->next) {
-        if (r->optional || always_there(r) || satisfied(s->w, r))
+        if (r->optional || always_there(r) || is_taken_out(s->w, r) || satisfied(s->w, r))
             continue;
         report(s, "H17-missing", SEV_WARNING, object_title(s->a, o),
                arena_printf(s->a, "names %s %s (%s), which the destination will not have", r->kind,
-                            r->name, r->path),
+                            name_there(s->w, r), r->path),
                "create it in the destination, or see whether the source misses it too");
     }
 }
 
-static int look(void *ctx, yyjson_val *body, struct err *e UNUSED) {
-    struct search *s = ctx;
-    const struct kube_resource *k = s->kind->src;
-    const struct object *o =
-        world_find(s->w, k->group, k->kind, json_str(body, "metadata", "namespace"),
-                   json_str(body, "metadata", "name"));
-    if (!o || o->verdict == V_SKIP)
-        return 0;
+static void look_at(struct search *s, const struct object *o, yyjson_val *body) {
+    const struct kube_resource *k = o->kind->src;
+    if (o->verdict == V_SKIP)
+        return;
     for (size_t i = 0; i < COUNT_OF(rows); i++) {
         if (!str_eq(rows[i].kind, k->kind) || !str_eq(rows[i].group, k->group))
             continue;
@@ -241,6 +256,24 @@ static int look(void *ctx, yyjson_val *body, struct err *e UNUSED) {
                    rows[i].remedy);
     }
     check_refs(s, o, body);
+}
+
+struct finding *hazards_of(struct world *w, struct arena *a, const struct object *o,
+                           yyjson_val *body) {
+    struct finding *first = NULL;
+    struct search s = {.w = w, .a = a, .tail = &first};
+    look_at(&s, o, body);
+    return first;
+}
+
+static int look(void *ctx, yyjson_val *body, struct err *e UNUSED) {
+    struct search *s = ctx;
+    const struct kube_resource *k = s->kind->src;
+    const struct object *o =
+        world_find(s->w, k->group, k->kind, json_str(body, "metadata", "namespace"),
+                   json_str(body, "metadata", "name"));
+    if (o)
+        look_at(s, o, body);
     return 0;
 }
 
@@ -263,15 +296,25 @@ static bool has_objects(struct world *w, const struct kind *k) {
     return false;
 }
 
+static const struct {
+    const char *rule; /* that blocks; NULL: one of the user's */
+    const char *id, *remedy;
+} blocked[] = {
+    {"api-missing", "H24-api", "move the object to an API that both serve, or skip it by a rule"},
+    {"foreign", "H37-foreign", "see `tandem plan --diff`"},
+    {"hold-impossible", "hold-impossible", "hold what runs it, or skip it by a rule"},
+    {NULL, "blocked", "a rule of the configuration says so"},
+};
+
 static void report_blocked(struct search *s) {
     for (size_t i = 0; i < world_count(s->w); i++) {
         const struct object *o = world_at(s->w, i);
         if (o->verdict != V_BLOCK)
             continue;
-        bool api = str_eq(o->rule, "api-missing");
-        report(s, api ? "H24-api" : "H37-foreign", SEV_BLOCKER, object_title(s->a, o), o->why,
-               api ? "move the object to an API that both serve, or skip it by a rule"
-                   : "see `tandem plan --diff`");
+        size_t k = 0;
+        while (blocked[k].rule && !str_eq(blocked[k].rule, o->rule))
+            k++;
+        report(s, blocked[k].id, SEV_BLOCKER, object_title(s->a, o), o->why, blocked[k].remedy);
     }
 }
 

@@ -28,6 +28,9 @@ const struct hazard_row *hazard_rows(size_t *ret_n);
 /* All findings: of the table, of the references that nothing in the destination will satisfy, of
  * blocked objects. Reads the bodies of the kinds that the table names again. */
 int hazards_find(struct world *w, struct arena *a, struct finding **ret, struct err *e);
+/* Those of one body as the source shows it, of the table and of its references, in a. */
+struct finding *hazards_of(struct world *w, struct arena *a, const struct object *o,
+                           yyjson_val *body);
 /* A alone, before there is a destination: APIs that `target` ("1.37") no longer serves. */
 int hazards_target(struct arena *a, struct kube_client *c, const struct kube_discovery *d,
                    const char *target, struct finding **ret, struct err *e);

@@ -1,7 +1,5 @@
 #include "migrate/refs.h"
 
-#define RBAC "rbac.authorization.k8s.io"
-
 /* Where the pod template of a kind stands. */
 static const struct {
     const char *group, *kind, *path;
@@ -14,13 +12,6 @@ static const struct {
     {"", "ReplicationController", "/spec/template"},
     {"batch", "Job", "/spec/template"},
     {"batch", "CronJob", "/spec/jobTemplate/spec/template"},
-};
-
-struct ref_row {
-    const char *group, *kind; /* of the object; kind "(pod)": a pod template */
-    const char *path;         /* to a name; "*": every element */
-    const char *to_group, *to_kind;
-    bool cluster_scoped;
 };
 
 static const struct ref_row rows[] = {
@@ -59,6 +50,11 @@ static const struct ref_row rows[] = {
      "Service", false},
     {"networking.k8s.io", "Ingress", "/spec/defaultBackend/service/name", "", "Service", false},
 };
+
+const struct ref_row *refs_rows(size_t *ret_n) {
+    *ret_n = COUNT_OF(rows);
+    return rows;
+}
 
 struct finder {
     struct arena *a;

@@ -12,3 +12,12 @@ struct ref {
 
 /* References of one body, in a. */
 struct ref *refs_of(struct arena *a, const struct kind *kind, yyjson_val *body);
+
+/* --- the table, for tests and docs --- */
+struct ref_row {
+    const char *group, *kind; /* of the object; kind "(pod)": a pod template */
+    const char *path;         /* to a name; "*": every element */
+    const char *to_group, *to_kind;
+    bool cluster_scoped;
+};
+const struct ref_row *refs_rows(size_t *ret_n);
