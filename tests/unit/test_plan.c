@@ -1,0 +1,277 @@
+/* The frozen plan: what is in it, what is not, and that nobody changed it. */
+#include "lab.h"
+
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "base/file.h"
+#include "base/hash.h"
+#include "migrate/plan.h"
+
+#define AT(n)       "'metadata':{'name':'" n "','namespace':'shop','uid':'u-" n "','resourceVersion':'5'}"
+#define CM(n, data) "{'apiVersion':'v1','kind':'ConfigMap'," AT(n) ",'data':{" data "}}"
+#define DEPLOYMENT(ready)                                                                          \
+    "{'apiVersion':'apps/v1','kind':'Deployment'," AT("cart") ",'status':{'readyReplicas':" ready  \
+                                                              "}}"
+#define SECRET(value)                                                                              \
+    "{'apiVersion':'v1','kind':'Secret'," AT("s") ",'data':{'password':'" value "'}}"
+
+static const char source[] =
+    "[" CM("new", "'a':'b'") "," CM("same", "'a':'b'") "," CM("foreign", "'a':'b'") "," CM(
+        "kube-root-ca.crt",
+        "'ca.crt':'x'") "," DEPLOYMENT("3") "," SECRET("c2VjcmV0MQ==") ","
+                                                                       "{'apiVersion':'batch/"
+                                                                       "v1','kind':'CronJob'," AT(
+                                                                           "cron") "},"
+                                                                                   "{'apiVersion':'"
+                                                                                   "v1','kind':'"
+                                                                                   "Namespace','"
+                                                                                   "metadata':{'"
+                                                                                   "name':'shop','"
+                                                                                   "labels':{'a':'"
+                                                                                   "b'}}}]";
+static const char destination[] =
+    "[" CM("same", "'a':'b'") "," CM("foreign", "'a':'c'") "," DEPLOYMENT("1") "," SECRET(
+        "c2VjcmV0Mg==") ",{'apiVersion':'v1','kind':'Namespace','metadata':{'name':'shop'}}]";
+
+static struct world *the_world(struct arena *a) {
+    return lab_world(a, NULL, source, destination, NULL);
+}
+
+static void counts(void **state UNUSED) {
+    AUTO_ARENA a = arena_new();
+    struct world *w = the_world(a);
+    struct plan_counts c;
+    plan_count(w, &c);
+    static const size_t want[V_COUNT] = {
+        [V_CREATE] = 1, [V_UPDATE] = 1, [V_SAME] = 2, [V_HOLD] = 1, [V_SKIP] = 1, [V_BLOCK] = 2};
+    for (unsigned v = 0; v < V_COUNT; v++)
+        if (c.by_verdict[v] != want[v])
+            fail_msg("%s: %zu", verdict_name((enum verdict)v), c.by_verdict[v]);
+    assert_int_equal(c.objects, 8);
+    assert_int_equal(c.held, 1);
+    assert_int_equal(c.unready, 1);
+    assert_true(plan_has_work(&c));
+    world_free(w);
+}
+
+static void work_to_do(void **state UNUSED) {
+    for (unsigned v = 0; v < V_COUNT; v++) {
+        struct plan_counts c = {0};
+        assert_false(plan_has_work(&c));
+        c.by_verdict[v] = 1;
+        assert_int_equal(plan_has_work(&c), v == V_CREATE || v == V_UPDATE || v == V_HOLD);
+    }
+}
+
+static yyjson_val *plan_of(struct world *w, struct arena *a) {
+    size_t n;
+    yyjson_val *v;
+    char *text = plan_json(w, a, "uid-a", "uid-b", &n);
+    assert_int_equal(json_parse(a, text, n, &v, NULL), 0);
+    return v;
+}
+
+static yyjson_val *entry_of(yyjson_val *plan, const char *ref) {
+    yyjson_val *x;
+    size_t i, max;
+    yyjson_arr_foreach (json_get(plan, "objects"), i, max, x) {
+        if (str_eq(json_str(x, "ref"), ref))
+            return x;
+    }
+    fail_msg("no entry %s", ref);
+    return NULL;
+}
+
+static void entries(void **state UNUSED) {
+    AUTO_ARENA a = arena_new();
+    struct world *w = the_world(a);
+    yyjson_val *plan = plan_of(w, a), *x;
+    assert_string_equal(json_str(plan, "source"), "a");
+    assert_string_equal(json_str(plan, "sourceUid"), "uid-a");
+    assert_string_equal(json_str(plan, "destinationUid"), "uid-b");
+    assert_int_equal(json_int(json_get(plan, "counts", "create"), -1), 1);
+    assert_int_equal(yyjson_arr_size(json_get(plan, "objects")), 8);
+    size_t i, max;
+    yyjson_arr_foreach (json_get(plan, "objects"), i, max, x) {
+        assert_int_not_equal(verdict_of(json_str(x, "verdict")), V_COUNT);
+        assert_false(str_empty(json_str(x, "rule")));
+        assert_false(str_empty(json_str(x, "why")));
+        assert_int_equal(strlen(json_str(x, "digest")), 32);
+    }
+    x = entry_of(plan, "batch/CronJob/shop/cron");
+    assert_string_equal(json_str(x, "verdict"), "hold");
+    assert_true(yyjson_is_true(json_get(x, "held")));
+    assert_string_equal(json_str(x, "apiVersion"), "batch/v1");
+    assert_string_equal(json_str(x, "namespace"), "shop");
+    x = entry_of(plan, "/Namespace//shop");
+    assert_null(json_get(x, "namespace"));
+    assert_string_equal(lab_text(a, json_get(x, "changes")),
+                        "[{\"path\":\"/metadata/labels\",\"source\":\"{\\\"a\\\":\\\"b\\\"}\"}]");
+    assert_int_equal(json_int(json_get(x, "changeCount"), 0), 1);
+    x = entry_of(plan, "apps/Deployment/shop/cart");
+    assert_string_equal(json_str(x, "note"), "1 of 3 replicas ready");
+    world_free(w);
+}
+
+/* Neither a Secret's value nor a digest of it, whatever differs. */
+static void no_secret_value(void **state UNUSED) {
+    AUTO_ARENA a = arena_new();
+    struct world *w = the_world(a);
+    size_t n;
+    const char *text = plan_json(w, a, "uid-a", "uid-b", &n);
+    assert_null(strstr(text, "c2VjcmV0"));
+    yyjson_val *x = entry_of(plan_of(w, a), "/Secret/shop/s");
+    assert_string_equal(lab_text(a, json_get(x, "changes")),
+                        "[{\"destination\":\"(secret)\",\"path\":\"/data/password\",\"source\":"
+                        "\"(secret)\"}]");
+    world_free(w);
+}
+
+/* --- in a file --- */
+
+static char folder[] = "/tmp/tandem-plan-XXXXXX";
+
+static int make_folder(void **state UNUSED) {
+    return mkdtemp(folder) ? 0 : -1;
+}
+
+static int drop_folder(void **state UNUSED) {
+    AUTO_ARENA a = arena_new();
+    unlink(arena_printf(a, "%s/plan.json", folder));
+    return rmdir(folder);
+}
+
+static const char *save(struct arena *a, const char *text) {
+    const char *path = arena_printf(a, "%s/plan.json", folder);
+    struct err e = {0};
+    if (file_write_atomic(path, text, strlen(text), 0600, &e) < 0)
+        fail_msg("%s", err_msg(&e));
+    return path;
+}
+
+static void there_and_back(void **state UNUSED) {
+    AUTO_ARENA a = arena_new();
+    struct world *w = the_world(a);
+    struct plan_file p;
+    struct err e = {0};
+    const char *path = save(a, plan_json(w, a, "uid-a", "uid-b", NULL));
+    if (plan_load(a, path, &p, &e) < 0)
+        fail_msg("%s", err_msg(&e));
+    assert_string_equal(p.source_uid, "uid-a");
+    assert_string_equal(p.destination_uid, "uid-b");
+    assert_int_equal(p.source, 'a');
+    assert_memory_equal(p.salt, world_salt(w), sizeof p.salt);
+    assert_int_equal(map_len(p.verdicts), world_count(w));
+    for (size_t i = 0; i < world_count(w); i++) {
+        const struct object *o = world_at(w, i);
+        const char *ref = object_ref(a, o), *digest = map_get(p.digests, ref);
+        char hex[33];
+        assert_string_equal(map_get(p.verdicts, ref), verdict_name(o->verdict));
+        if (o->verdict == V_SKIP || o->verdict == V_BLOCK)
+            assert_null(digest);
+        else
+            assert_string_equal(digest, hash_hex(o->digest, 16, hex));
+    }
+    map_free(p.digests);
+    map_free(p.verdicts);
+    world_free(w);
+}
+
+/* The text with its first `from` replaced by as many bytes of `to`. */
+static const char *changed(struct arena *a, const char *text, const char *from, const char *to) {
+    char *copy = arena_strdup(a, text), *at = strstr(copy, from);
+    assert_non_null(at);
+    assert_int_equal(strlen(from), strlen(to));
+    memcpy(at, to, strlen(to));
+    return copy;
+}
+
+static void refused(struct arena *a, const char *text, const char *says) {
+    struct plan_file p = {.source = 'x'};
+    struct err e = {0};
+    const char *path = save(a, text);
+    assert_int_equal(plan_load(a, path, &p, &e), -EBADMSG);
+    assert_int_equal(p.source, 'x'); /* untouched */
+    if (!strstr(err_msg(&e), says))
+        fail_msg("%s", err_msg(&e));
+    assert_non_null(strstr(err_msg(&e), path));
+}
+
+/* A person may print a plan anew, but not change it. */
+static void changed_files(void **state UNUSED) {
+    static const struct {
+        const char *from, *to;
+    } cases[] = {
+        {"\"verdict\":\"block\"", "\"verdict\":\"hold \""},
+        {"\"source\":\"a\"", "\"source\":\"b\""},
+        {"uid-b", "uid-c"},
+        {"\"wave\":50", "\"wave\":51"},
+        {"\"held\":true", "\"hels\":true"},
+    };
+    AUTO_ARENA a = arena_new();
+    struct world *w = the_world(a);
+    const char *text = plan_json(w, a, "uid-a", "uid-b", NULL);
+    world_free(w);
+    for (size_t i = 0; i < COUNT_OF(cases); i++)
+        refused(a, changed(a, text, cases[i].from, cases[i].to), "was changed");
+    const char *hash = strstr(text, "\"hash\":\"") + 8;
+    refused(a, changed(a, text, arena_strndup(a, hash, 1), *hash == '0' ? "1" : "0"),
+            "was changed");
+    refused(a, arena_strndup(a, text, strlen(text) / 2), "not valid JSON");
+}
+
+static void reprinted(void **state UNUSED) {
+    AUTO_ARENA a = arena_new();
+    struct world *w = the_world(a);
+    yyjson_alc alc = arena_alc(a);
+    const char *pretty =
+        yyjson_val_write_opts(plan_of(w, a), YYJSON_WRITE_PRETTY, &alc, NULL, NULL);
+    struct plan_file p;
+    assert_int_equal(plan_load(a, save(a, pretty), &p, NULL), 0);
+    map_free(p.digests);
+    map_free(p.verdicts);
+    world_free(w);
+}
+
+static void no_plans(void **state UNUSED) {
+    static const char *const texts[] = {"{}",
+                                        "[]",
+                                        "7",
+                                        "null",
+                                        "\"x\"",
+                                        "{\"kind\":\"Plan\"}",
+                                        "{\"kind\":\"Plan\",\"hash\":\"x\"}",
+                                        "{\"kind\":\"Plan\",\"hash\":7,\"source\":\"a\"}"};
+    AUTO_ARENA a = arena_new();
+    for (size_t i = 0; i < COUNT_OF(texts); i++)
+        refused(a, texts[i], "not a plan");
+    struct plan_file p;
+    struct err e = {0};
+    assert_int_equal(plan_load(a, "/nonexistent/plan.json", &p, &e), -ENOENT);
+    assert_non_null(strstr(err_msg(&e), "/nonexistent/plan.json"));
+}
+
+/* A value cut in the middle of a long text is still text that can be written as JSON. */
+static void odd_values(void **state UNUSED) {
+    AUTO_ARENA a = arena_new();
+    AUTO_SB s = SB_INIT(0);
+    for (int i = 0; i < 400; i++)
+        sb_str(&s, i % 2 ? "\xc3\xa9" : "\xe2\x82\xac");
+    struct world *w =
+        lab_world(a, NULL, arena_printf(a, "[%s]", arena_printf(a, CM("x", "'a':'%s'"), s.p)),
+                  "[" CM("x", "'a':'\\\\u0000\\\\n'") "]", NULL);
+    assert_int_equal(json_int(json_get(plan_of(w, a), "counts", "block"), 0), 1);
+    world_free(w);
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(counts),         cmocka_unit_test(work_to_do),
+        cmocka_unit_test(entries),        cmocka_unit_test(no_secret_value),
+        cmocka_unit_test(there_and_back), cmocka_unit_test(changed_files),
+        cmocka_unit_test(reprinted),      cmocka_unit_test(no_plans),
+        cmocka_unit_test(odd_values),
+    };
+    return cmocka_run_group_tests_name("plan", tests, make_folder, drop_folder);
+}
