@@ -97,10 +97,11 @@ static int work(struct session *s, const struct common *m, const struct migrate_
     }
     uint64_t start = clock_now_ms();
     if (r >= 0)
-        r = session_world(s, cli_reading, NULL, &w, e);
+        r = session_world_of(s, plan_path ? plan.salt : NULL, cli_reading, NULL, &w, e);
     if (r < 0)
         return r;
     uint64_t plan_ms = clock_now_ms() - start;
+    show_warnings(w);
     r = carry_out(s, w, m, plan_path ? &plan : NULL, &o, &res, e);
     res.plan_ms = plan_ms;
     log_progress_end();

@@ -42,8 +42,7 @@ static int show(struct session *s, struct world *w, const struct common *m,
     if (m->output != OUT_NAME && c.held)
         printf("\n%zu held in %c: until `tandem activate` only those of %c act.\n", c.held,
                s->destination, s->source);
-    for (const char *const *x = world_warnings(w); *x; x++)
-        log_warn("%s", *x);
+    show_warnings(w);
     if (!plan_has_work(&c) && !c.by_verdict[V_BLOCK] && m->output == OUT_TEXT)
         puts("\nNothing is left to do.");
     return 0;

@@ -9,6 +9,7 @@ static int work(struct session *s, const struct common *m, bool *ret_differs, st
         return r;
     log_progress_end();
     plan_count(w, &c);
+    show_warnings(w);
     size_t differ = c.by_verdict[V_CREATE] + c.by_verdict[V_HOLD] + c.by_verdict[V_UPDATE] +
                     c.by_verdict[V_BLOCK];
     *ret_differs = differ || c.unready || *world_left_over(w);

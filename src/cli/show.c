@@ -94,6 +94,11 @@ void show_plan(const struct world *w, enum output out, bool diff) {
     xfree(v);
 }
 
+void show_warnings(const struct world *w) {
+    for (const char *const *t = world_warnings(w); *t; t++)
+        log_warn("%s", *t);
+}
+
 size_t show_left_over(const struct world *w) {
     const char *const *t = world_left_over(w);
     size_t n = 0;

@@ -500,12 +500,13 @@ static void run_rounds(struct job *j) {
 }
 
 static void count_results(struct job *j) {
-    j->res.done = j->res.failed = 0;
+    j->res.done = j->res.failed = j->res.stale = 0;
     for (size_t i = 0; i < world_count(j->w); i++) {
         const struct object *o = world_at(j->w, i);
         if (o->verdict != V_CREATE && o->verdict != V_HOLD && o->verdict != V_UPDATE)
             continue;
         j->res.done += o->outcome == OUT_DONE;
+        j->res.stale += o->outcome == OUT_STALE;
         j->res.failed += o->outcome != OUT_DONE && o->outcome != OUT_STALE;
     }
 }

@@ -133,6 +133,11 @@ static void decide_by_rules(struct world *w, struct object *o) {
         decide(o, V_CREATE, "recreate", "runs in the source, not made by the cluster itself");
 }
 
+static void block_broken(struct object *o) {
+    if (o->broken && (o->verdict == V_CREATE || o->verdict == V_HOLD))
+        decide(o, V_BLOCK, "patch-misfit", o->note);
+}
+
 /* --- what is in the destination --- */
 
 static bool owner_kept(const struct world *w, const struct owner *x) {
@@ -212,6 +217,7 @@ void classify_all(struct world *w) {
                 decide_by_rules(w, w->objects.v[i]);
     for (size_t i = 0; i < w->objects.n; i++) {
         struct object *o = w->objects.v[i];
+        block_broken(o);
         decide_by_destination(w, o);
         o->wave = wave_of(w, o, OWNER_DEPTH_MAX);
     }

@@ -165,10 +165,16 @@ static void note_left_over(struct reader *r, const struct kind *k, yyjson_val *d
 
 static int look_at(struct world *w, struct arena *a, struct object *o, yyjson_val *src,
                    yyjson_val *dst, struct err *e) {
-    int n = world_digest(w, o, src, NULL, o->digest, e);
+    struct err why = {0};
+    int n = world_digest(w, o, src, w->o.plan_salt, o->digest, &why);
     if (n >= 0 && dst)
-        n = world_compare(w, o, a, src, dst, e);
-    return n < 0 ? err_ctx(e, n, "%s", object_title(a, o)) : 0;
+        n = world_compare(w, o, a, src, dst, &why);
+    /* A patch of the user's that does not fit this object blocks it, not everything. */
+    o->broken = n < 0;
+    if (o->broken)
+        o->note = arena_strdup(a, err_msg(&why));
+    (void)e;
+    return 0;
 }
 
 /* src NULL: only in the destination; dst NULL: only in the source. */
@@ -422,6 +428,33 @@ static void note_volumes(struct world *w, const struct reader *r) {
     }
 }
 
+static int note_volume(void *ctx, yyjson_val *item, struct err *e UNUSED) {
+    struct world *w = ctx;
+    const struct kube_resource *r = kube_discovery_find(w->dsrc, "", NULL, "PersistentVolume");
+    int rule = classify_user_rule(w, r, item);
+    bool skipped = rule >= 0 && str_eq(w->o.rules[rule].verdict, "skip");
+    if (!skipped && !(facts_read("", "PersistentVolume", item) & FACT_PV_DYNAMIC))
+        map_put(w->volumes, arena_strdup(w->a, json_str(item, "metadata", "name")), w);
+    return 0;
+}
+
+/* Under -n volumes are not migrated, but claims still name them. Who may not list them loses only
+ * that. */
+static void look_at_volumes(struct world *w) {
+    const struct kube_resource *r = kube_discovery_find(w->dsrc, "", NULL, "PersistentVolume");
+    struct kube_list_fn fn = {.item = note_volume, .ctx = w};
+    struct kube_list_opts lo = {.cancel = w->o.cancel};
+    struct err e = {0};
+    if (w->o.only_namespaced && r && kube_list(w->o.src, w->a, r, &lo, &fn, NULL, &e) < 0)
+        strvec_fmt(&w->warnings, "claims lose the names of their volumes: %s", err_msg(&e));
+}
+
+static void warn_missing_namespaces(struct world *w) {
+    for (const char *const *p = w->o.ns_include; p && *p; p++)
+        if (!strpbrk(*p, "*?") && !world_find(w, "", "Namespace", "", *p))
+            strvec_fmt(&w->warnings, "the source has no namespace %s", *p);
+}
+
 int inventory_read(struct world *w, struct err *e) {
     struct reading rd = {.w = w};
     for (size_t i = 0; i < READERS; i++) {
@@ -429,6 +462,7 @@ int inventory_read(struct world *w, struct err *e) {
         rd.reader[i] = (struct reader){.w = w, .a = w->reader_arena[i]};
     }
     int n = 0;
+    look_at_volumes(w);
     while (atomic_load(&rd.next) < w->n_kinds && n >= 0 && kind_rank(w->kinds[rd.next].src) == 0)
         n = read_kind(&rd.reader[0], &w->kinds[atomic_fetch_add(&rd.next, 1)], e);
     if (n >= 0) {
@@ -442,7 +476,10 @@ int inventory_read(struct world *w, struct err *e) {
     }
     for (size_t i = 0; i < READERS; i++)
         gather(w, &rd.reader[i]);
-    return n < 0 ? n : read_orphans(w, fetch_live, w, e);
+    if (n < 0)
+        return n;
+    warn_missing_namespaces(w);
+    return read_orphans(w, fetch_live, w, e);
 }
 
 /* --- bodies at hand --- */

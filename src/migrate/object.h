@@ -76,8 +76,9 @@ struct object {
     uint8_t verdict;    /* enum verdict */
     uint8_t outcome;    /* enum outcome */
     bool held;          /* in the destination, or to be created so */
+    bool broken;        /* a patch of the user's does not fit; note says why */
     bool ours;          /* an earlier run wrote it */
-    bool unread;         /* body not looked at: its owner is expected to make it again */
+    bool unread;        /* body not looked at: its owner is expected to make it again */
     bool unready;       /* less ready in the destination than in the source */
     uint8_t digest[16]; /* salted, of the body that the destination should get */
     int wave;

@@ -35,7 +35,9 @@ struct world_opts {
     struct journal *journal;                         /* with run: who wrote what; NULL: nobody */
     const char *run;     /* the open run, which alone has written there; NULL: nobody has */
     const uint8_t *salt; /* 32 bytes; NULL: a fresh one */
-    bool write_back;     /* reserved for the reverse direction of follow */
+    const uint8_t
+        *plan_salt;  /* of a frozen plan that is carried out: object.digest is made with it */
+    bool write_back; /* reserved for the reverse direction of follow */
     struct http_cancel *cancel;
     void (*progress)(void *ctx, const char *kind, size_t objects);
     void *progress_ctx;

@@ -244,6 +244,12 @@ static const struct user_rule *rules_of(struct session *s) {
 
 int session_world(struct session *s, void (*progress)(void *, const char *, size_t), void *ctx,
                   struct world **ret, struct err *e) {
+    return session_world_of(s, NULL, progress, ctx, ret, e);
+}
+
+int session_world_of(struct session *s, const uint8_t *plan_salt,
+                     void (*progress)(void *, const char *, size_t), void *ctx, struct world **ret,
+                     struct err *e) {
     bool narrowed = s->o.namespaces && s->o.namespaces[0];
     struct world_opts wo = {
         .src = session_source(s),
@@ -261,6 +267,7 @@ int session_world(struct session *s, void (*progress)(void *, const char *, size
         .journal = s->journal,
         .run = s->run_open ? s->run.id : NULL,
         .salt = s->journal ? journal_salt(s->journal) : NULL,
+        .plan_salt = plan_salt,
         .cancel = &s->cancel,
         .progress = progress,
         .progress_ctx = ctx,

@@ -59,6 +59,10 @@ struct kube_client *session_destination(const struct session *s);
 int session_slot(char slot); /* 'a' -> 0, 'b' -> 1 */
 
 /* Reads both clusters and classifies: the common beginning of plan, migrate, verify, explain. */
+/* plan_salt: see world_opts; NULL without a frozen plan. */
+int session_world_of(struct session *s, const uint8_t *plan_salt,
+                     void (*progress)(void *, const char *, size_t), void *ctx, struct world **ret,
+                     struct err *e);
 int session_world(struct session *s, void (*progress)(void *, const char *, size_t), void *ctx,
                   struct world **ret, struct err *e);
 

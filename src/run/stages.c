@@ -3,6 +3,7 @@
 #include <errno.h>
 
 #include "base/clock.h"
+#include "base/hash.h"
 #include "base/log.h"
 #include "run/switch.h"
 
@@ -73,26 +74,39 @@ static int write_and_settle(struct session *s, void *ctx, struct err *e) {
     return bad ? err_set(e, -EREMOTEIO, "%zu objects failed or are blocked", bad) : 0;
 }
 
-/* What the frozen plan did not see is not written: its reader has not agreed to it. */
+/* What the frozen plan did not show as it is now is not written: its reader has not agreed to it.
+ */
+static const char *stale_against(const struct plan_file *plan, const char *ref,
+                                 const struct object *o) {
+    char hex[33];
+    const char *planned = map_get(plan->digests, ref);
+    if (!planned)
+        return "not in the plan";
+    return str_eq(planned, hash_hex(o->digest, sizeof o->digest, hex))
+               ? NULL
+               : "changed in the source since the plan was made";
+}
+
 static int keep_to_plan(struct world *w, const struct plan_file *plan, enum stale_mode mode,
                         struct err *e) {
-    size_t unseen = 0;
+    size_t stale = 0;
     AUTO_ARENA a = arena_new();
-    for (size_t i = 0; i < world_count(w); i++) {
+    for (size_t i = 0; i < world_count(w) && mode != STALE_ACCEPT; i++) {
         struct object *o = world_at(w, i);
         bool writes = o->verdict == V_CREATE || o->verdict == V_HOLD || o->verdict == V_UPDATE;
-        if (!writes || map_has(plan->digests, object_ref(a, o)) || mode == STALE_ACCEPT)
+        const char *why = writes ? stale_against(plan, object_ref(a, o), o) : NULL;
+        if (!why)
             continue;
+        if (mode == STALE_REFUSE)
+            return err_set(e, -EGUARD, "%s: %s (--stale=refuse)", object_title(a, o), why);
         o->outcome = OUT_STALE;
-        o->note = "not in the plan";
-        unseen++;
+        o->note = why;
+        stale++;
     }
-    if (unseen && mode == STALE_REFUSE)
-        return err_set(e, -EGUARD, "%zu objects are not in the plan (--stale=refuse)", unseen);
-    if (unseen)
-        log_warn("%zu objects came after the plan was made and are left out (--stale=accept takes "
-                 "them)",
-                 unseen);
+    if (stale)
+        log_warn("%zu objects are not as the plan showed them and are left out (--stale=accept "
+                 "takes them)",
+                 stale);
     return 0;
 }
 

@@ -20,7 +20,7 @@ is 'completion knows the commands' "$complete" migrate
 for id in $(sed -n 's/^    \(KIND(\|{\)"\([a-z0-9-]*\)",.*/\2/p' "$root/src/migrate/rules.c" | sort -u); do
     ok "rule $id is in docs/OBJECTS.md" grep -qF "\`$id\`" "$root/docs/OBJECTS.md"
 done
-for id in $(grep -ohE '"(hold|recreate|foreign|api-missing|destination-own)[a-z-]*",' \
+for id in $(grep -ohE '"(hold|recreate|foreign|api-missing|patch-misfit|destination-own)[a-z-]*",' \
     "$root/src/migrate/hold.c" "$root/src/migrate/classify.c" | tr -d '",' | sort -u); do
     ok "rule $id is in docs/OBJECTS.md" grep -qF "\`$id\`" "$root/docs/OBJECTS.md"
 done

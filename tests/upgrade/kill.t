@@ -62,13 +62,17 @@ YAML
 }
 
 stamp=k$$
-for i in $(seq 0 $points); do objects "$stamp-$i"; echo ---; done >"$work/objects.yaml"
+for i in $(seq 0 $((points + 2))); do objects "$stamp-$i"; echo ---; done >"$work/objects.yaml"
 ok 'objects are in A' ka create -f "$work/objects.yaml"
 
-# How long one takes, undisturbed.
-start=$(date +%s%N)
-exits 'one run, undisturbed' 0 "$TANDEM" migrate -f "$work/tandem.yaml" -n "$stamp-0" --yes --settle 1s
-whole=$((($(date +%s%N) - start) / 1000000))
+# How long one takes, undisturbed: the shortest of three, so that the points lie within a run.
+whole=999999
+for i in 0 $((points + 1)) $((points + 2)); do
+    start=$(date +%s%N)
+    exits "run $i, undisturbed" 0 "$TANDEM" migrate -f "$work/tandem.yaml" -n "$stamp-$i" --yes --settle 1s
+    took=$((($(date +%s%N) - start) / 1000000))
+    [ "$took" -lt "$whole" ] && whole=$took
+done
 
 killed=0
 for i in $(seq $points); do
@@ -86,7 +90,7 @@ for i in $(seq $points); do
 done
 ok "at least half of the runs were really killed ($killed of $points)" test "$killed" -ge $((points / 2))
 exits 'all of it: nothing is left to do' 0 "$TANDEM" verify -f "$work/tandem.yaml" \
-    -n "$(seq -s, -f "$stamp-%g" 0 $points)"
+    -n "$(seq -s, -f "$stamp-%g" 0 $((points + 2)))"
 ka delete ns -l kill=test --wait=false >/dev/null
 kb delete ns -l kill=test --wait=false >/dev/null
 done_testing
