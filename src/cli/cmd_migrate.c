@@ -65,7 +65,8 @@ static int carry_out(struct session *s, struct world *w, const struct common *m,
     struct plan_counts c;
     AUTO_SB q = SB_INIT(0);
     plan_count(w, &c);
-    if (!plan_has_work(&c) && !c.by_verdict[V_BLOCK] && session_stage_done(s, "migrate", MIGRATE_ALL)) {
+    if (!plan_has_work(&c) && !c.by_verdict[V_BLOCK] &&
+        session_stage_done(s, "migrate", MIGRATE_ALL)) {
         res->before = c;
         return 0;
     }

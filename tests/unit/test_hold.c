@@ -16,7 +16,7 @@
 
 /* An object, the same held, and the patches there and back. */
 static const struct {
-    const char *group, *kind, *free, *held, *hold, *unhold;
+    const char *group, *kind, *loose, *held, *hold, *unhold;
 } golden[] = {
     {"batch", "CronJob", CRON("", "'schedule':'@daily','suspend':false"),
      CRON(HELD("false"), "'schedule':'@daily','suspend':true"),
@@ -53,16 +53,16 @@ static void there_and_back(void **state UNUSED) {
     for (size_t i = 0; i < COUNT_OF(golden); i++) {
         AUTO_ARENA a = arena_new();
         yyjson_mut_doc *d = json_doc(a);
-        const struct hold_row *row = row_for(a, golden[i].free);
+        const struct hold_row *row = row_for(a, golden[i].loose);
         assert_non_null(row);
-        yyjson_mut_val *t = tree(a, d, golden[i].free);
+        yyjson_mut_val *t = tree(a, d, golden[i].loose);
         assert_true(hold_do(d, t, row));
         assert_string_equal(lab_mut_text(a, t), lab_text(a, lab_json(a, golden[i].held)));
         assert_false(hold_do(d, t, row)); /* a second time keeps the first original */
         assert_string_equal(lab_mut_text(a, t), lab_text(a, lab_json(a, golden[i].held)));
         assert_true(hold_undo(d, t));
         json_mut_del(json_mut_get(t, "metadata"), "annotations"); /* an empty one may stay */
-        assert_string_equal(lab_mut_text(a, t), lab_text(a, lab_json(a, golden[i].free)));
+        assert_string_equal(lab_mut_text(a, t), lab_text(a, lab_json(a, golden[i].loose)));
         assert_false(hold_undo(d, t));
     }
 }
@@ -70,12 +70,12 @@ static void there_and_back(void **state UNUSED) {
 static void patches(void **state UNUSED) {
     for (size_t i = 0; i < COUNT_OF(golden); i++) {
         AUTO_ARENA a = arena_new();
-        const struct hold_row *row = row_for(a, golden[i].free);
-        yyjson_val *free = lab_json(a, golden[i].free), *held = lab_json(a, golden[i].held);
-        assert_string_equal(hold_patch(a, free, row), golden[i].hold);
+        const struct hold_row *row = row_for(a, golden[i].loose);
+        yyjson_val *loose = lab_json(a, golden[i].loose), *held = lab_json(a, golden[i].held);
+        assert_string_equal(hold_patch(a, loose, row), golden[i].hold);
         assert_string_equal(unhold_patch(a, held, row), golden[i].unhold);
         assert_null(hold_patch(a, held, row));
-        assert_null(unhold_patch(a, free, row));
+        assert_null(unhold_patch(a, loose, row));
     }
 }
 
@@ -160,9 +160,9 @@ static void bare_bodies(void **state UNUSED) {
 static void scrub_undoes(void **state UNUSED) {
     for (size_t i = 0; i < COUNT_OF(golden); i++) {
         AUTO_ARENA a = arena_new();
-        const char *free = lab_scrub(a, golden[i].free, SCRUB_SOURCE, NULL);
-        assert_string_equal(lab_scrub(a, golden[i].held, SCRUB_SOURCE, NULL), free);
-        assert_string_equal(lab_scrub(a, golden[i].held, SCRUB_DESTINATION, NULL), free);
+        const char *loose = lab_scrub(a, golden[i].loose, SCRUB_SOURCE, NULL);
+        assert_string_equal(lab_scrub(a, golden[i].held, SCRUB_SOURCE, NULL), loose);
+        assert_string_equal(lab_scrub(a, golden[i].held, SCRUB_DESTINATION, NULL), loose);
     }
 }
 

@@ -91,7 +91,7 @@ static const char *found(struct arena *a, const char *quoted) {
 
 #define POD(spec)                                                                                  \
     "{'apiVersion':'v1','kind':'Pod','metadata':{'name':'x','namespace':'shop'},'spec':{" spec "}" \
-                                                                                               "}"
+    "}"
 
 static const struct {
     const char *body, *want;
