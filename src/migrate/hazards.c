@@ -303,6 +303,7 @@ static const struct {
     {"api-missing", "H24-api", "move the object to an API that both serve, or skip it by a rule"},
     {"foreign", "H37-foreign", "see `tandem plan --diff`"},
     {"hold-impossible", "hold-impossible", "hold what runs it, or skip it by a rule"},
+    {"patch-misfit", "patch-misfit", "correct the patch in tandem.yaml, or narrow its match"},
     {NULL, "blocked", "a rule of the configuration says so"},
 };
 

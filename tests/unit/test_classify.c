@@ -233,19 +233,25 @@ static void user_patch(void **state UNUSED) {
     world_free(w);
 }
 
+/* It blocks its object, and only where that would be written. */
 static void patch_that_does_not_fit(void **state UNUSED) {
     AUTO_ARENA a = arena_new();
     yyjson_mut_doc *d = json_doc(a);
     const struct user_rule rule = {
+        .name = "x",
         .patch = yyjson_val_mut_copy(d, lab_json(a, "[{'op':'remove','path':'/data/zz'}]"))};
     struct world_opts o = {.rules = &rule, .n_rules = 1};
-    struct world_side s = lab_side(a, lab_json(a, "[" CM("", "") "]")), none = {0};
-    struct world *w = NULL;
-    struct err e = {0};
-    assert_true(world_offline(&o, &s, &none, &w, &e) < 0);
-    assert_null(w);
-    assert_non_null(strstr(err_msg(&e), "ConfigMap shop/x"));
-    assert_non_null(strstr(err_msg(&e), "rule 1"));
+    struct world *w = world_of(a, &o,
+                               CM("", "") ",{'apiVersion':'v1','kind':'ConfigMap','metadata':{"
+                                          "'name':'y','namespace':'shop'}}",
+                               "", NULL);
+    expect("patch", world_at(w, 0), V_BLOCK, "patch-misfit", false);
+    assert_non_null(strstr(world_at(w, 0)->why, "rule 1"));
+    expect("neighbour", world_at(w, 1), V_CREATE, "recreate", false);
+    world_free(w);
+    w = world_of(a, &o, CM(",'deletionTimestamp':'t'", ""), "", NULL);
+    expect("skipped anyway", world_at(w, 0), V_SKIP, "deleting", false);
+    world_free(w);
 }
 
 /* --- which namespaces --- */

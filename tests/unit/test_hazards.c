@@ -198,12 +198,66 @@ static void references(void **state UNUSED) {
     }
 }
 
+/* --- blocked objects --- */
+
+#define NAMED(name, meta)                                                                          \
+    "{'apiVersion':'v1','kind':'ConfigMap','metadata':{'name':'" name "','namespace':'shop'" meta  \
+    "},'data':{'a':'1'}}"
+
+/* Each reason that blocks has its own id, and says what to do. None of these kinds is asked for
+ * again, so that no server is needed. */
+static void blocked_objects(void **state UNUSED) {
+    AUTO_ARENA a = arena_new();
+    static const char *const serves[] = {"v1 ConfigMap", NULL};
+    const struct user_rule rules[] = {
+        {.name = "by-rule", .verdict = "block", .why = "no"},
+        {.name = "patched",
+         .patch =
+             yyjson_val_mut_copy(json_doc(a), lab_json(a, "[{'op':'remove','path':'/data/zz'}]"))}};
+    struct world_opts o = {.rules = rules, .n_rules = COUNT_OF(rules)};
+    struct world *w = lab_world(a, &o,
+                                "[{'apiVersion':'example.com/"
+                                "v1','kind':'Widget','metadata':{'name':'w','namespace':'shop'}}"
+                                "," NAMED("foreign", "") "," NAMED("held", ",'annotations':{'"
+                                                                           "tandem.dev/"
+                                                                           "hold':'true'}") "," NAMED(
+                                    "patched", "") "," NAMED("by-rule", "") "," NAMED("fine",
+                                                                                      "") "]",
+                                "[{'apiVersion':'v1','kind':'ConfigMap','metadata':{'name':'"
+                                "foreign','namespace':'shop'}}]",
+                                serves);
+    static const struct {
+        const char *where, *id;
+    } want[] = {
+        {"Widget shop/w", "H24-api"},
+        {"ConfigMap shop/foreign", "H37-foreign"},
+        {"ConfigMap shop/held", "hold-impossible"},
+        {"ConfigMap shop/patched", "patch-misfit"},
+        {"ConfigMap shop/by-rule", "blocked"},
+    };
+    struct finding *f = NULL;
+    struct err e = {0};
+    if (hazards_find(w, a, &f, &e) < 0)
+        fail_msg("%s", err_msg(&e));
+    for (size_t i = 0; i < COUNT_OF(want); i++, f = f->next) {
+        assert_non_null(f);
+        assert_string_equal(f->where, want[i].where);
+        assert_string_equal(f->id, want[i].id);
+        assert_int_equal(f->severity, SEV_BLOCKER);
+        assert_false(str_empty(f->what));
+        assert_false(str_empty(f->remedy));
+    }
+    assert_null(f);
+    world_free(w);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(every_row_has_its_case),
         cmocka_unit_test(rows_say_what_to_do),
         cmocka_unit_test(skipped_objects_are_no_hazard),
         cmocka_unit_test(references),
+        cmocka_unit_test(blocked_objects),
     };
     return cmocka_run_group_tests_name("hazards", tests, NULL, NULL);
 }
