@@ -172,15 +172,18 @@ class Bed:
     def audit(self, cluster):
         return os.path.join(self.dir, cluster, "audit.log")
 
-    def wait_quiet(self, limit=30.0, share=0.15):
-        """Until the servers use little: what came before must not be paid by what comes next."""
+    def wait_quiet(self, limit=30.0, share=0.15, others=0.30):
+        """Until servers and machine do little: what came before must not be paid by what comes
+        next."""
         end = time.monotonic() + limit
         calm = 0
         while calm < 2 and time.monotonic() < end:
             with Sampler(self.pids()) as s:
                 time.sleep(0.5)
-            used = sum(s.used(name, s.first(), s.last()) for name in s.pids)
-            calm = calm + 1 if used < share * 0.5 else 0
+            servers = sum(s.used(name, s.first(), s.last()) for name in s.pids)
+            rest = s.used("machine", s.first(), s.last()) - servers
+            seconds = s.last() - s.first()
+            calm = calm + 1 if servers < share * seconds and rest < others * seconds else 0
         return calm == 2
 
 
