@@ -65,9 +65,7 @@ int write_prepare(struct world *w, struct object *o, yyjson_val *body, struct it
     it->effect = (struct journal_effect){
         .cluster = slot_name[world_opts(w)->dst_slot == 'b'],
         .ref = object_ref(a, o),
-        .verb = is_update(o) ? "update"
-                : o->held    ? "hold"
-                             : "create",
+        .verb = is_update(o) ? "update" : "create", /* held or not: what it is made from tells */
         .digest = hash_hex(digest, 16, hex),
         .previous = it->previous,
         .state = EFFECT_INTENT,
