@@ -342,6 +342,7 @@ static void stages_html(struct demo *d, struct sb *b) {
     size_t i, max;
     yyjson_val *key, *v;
     yyjson_val *counts = plan_counts_of(d);
+    MUST(counts); /* the demo has just made the plan */
     yyjson_obj_foreach (counts, i, max, key, v) {
         if (json_int(v, 0) && verdict_of(yyjson_get_str(key)) != V_COUNT)
             sb_fmt(b, "<tr><td>%s</td><td>%lld</td></tr>", yyjson_get_str(key),

@@ -94,6 +94,8 @@ static bool ca_injected(const struct scrub *s, yyjson_mut_val *parent UNUSED,
                         yyjson_mut_val *val UNUSED) {
     yyjson_val *an = json_get(s->orig, "metadata", "annotations"), *key, *v;
     size_t i, max;
+    if (!an) /* yyjson computes with the address */
+        return false;
     yyjson_obj_foreach (an, i, max, key, v) {
         const char *k = yyjson_get_str(key);
         if (str_starts(k, "cert-manager.io/inject-") ||
