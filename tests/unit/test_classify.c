@@ -337,6 +337,16 @@ static void stale_owners_are_left_out(void **state UNUSED) {
     world_free(w);
 }
 
+/* So is one that does not go over, though it is there to be found. */
+static void skipped_owners_are_left_out(void **state UNUSED) {
+    AUTO_ARENA a = arena_new();
+    const struct user_rule skip = {.kind = "Widget", .verdict = "skip"};
+    struct world_opts o = {.rules = &skip, .n_rules = 1};
+    struct world *w = world_of(a, &o, CHILD("u-x") "," WIDGET, "", NULL);
+    assert_null(json_mut_get(body_of(w, a, CHILD("u-x"), NULL), "metadata", "ownerReferences"));
+    world_free(w);
+}
+
 static void owners_are_compared(void **state UNUSED) {
     static const struct {
         const char *dst; /* the child's owner there has this uid; the owner's own is u-x */
@@ -400,6 +410,12 @@ static void claims_keep_volumes_that_move(void **state UNUSED) {
         struct world *w = world_of(a, &o, cases[i].src, "", NULL);
         bool kept = json_mut_get(body_of(w, a, PVC, NULL), "spec", "volumeName") != NULL;
         assert_int_equal(kept, cases[i].kept);
+        /* known when the claim was read, too: the plan's digest is of the same body */
+        uint8_t digest[16];
+        assert_int_equal(
+            world_digest(w, lab_find(w, lab_json(a, PVC)), lab_json(a, PVC), NULL, digest, NULL),
+            0);
+        assert_memory_equal(lab_find(w, lab_json(a, PVC))->digest, digest, sizeof digest);
         world_free(w);
     }
 }
@@ -568,6 +584,7 @@ int main(void) {
         cmocka_unit_test(owners_in_a_circle),
         cmocka_unit_test(owners_are_linked_again),
         cmocka_unit_test(stale_owners_are_left_out),
+        cmocka_unit_test(skipped_owners_are_left_out),
         cmocka_unit_test(owners_are_compared),
         cmocka_unit_test(orphans_are_looked_at),
         cmocka_unit_test(claims_keep_volumes_that_move),

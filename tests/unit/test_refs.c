@@ -106,6 +106,38 @@ static const struct {
      "Secret hub, ServiceAccount sa"},
     {POD("'volumes':'x','containers':{'env':1},'serviceAccountName':7"), ""},
     {POD(""), ""},
+    /* one of each: the table's own spelling proves nothing */
+    {POD("'serviceAccountName':'sa','priorityClassName':'pc','runtimeClassName':'rc',"
+         "'imagePullSecrets':[{'name':'ips'}],'volumes':[{'configMap':{'name':'v1'}},"
+         "{'secret':{'secretName':'v2'}},{'persistentVolumeClaim':{'claimName':'v3'}},"
+         "{'projected':{'sources':[{'configMap':{'name':'v4'}},{'secret':{'name':'v5'}}]}}],"
+         "'containers':[{'env':[{'valueFrom':{'configMapKeyRef':{'name':'c1','key':'k'}}},"
+         "{'valueFrom':{'secretKeyRef':{'name':'c2','key':'k'}}}],'envFrom':[{'configMapRef':{'"
+         "name':"
+         "'c3'}},{'secretRef':{'name':'c4'}}]}],'initContainers':[{'env':[{'valueFrom':{"
+         "'configMapKeyRef':{'name':'i1','key':'k'}}},{'valueFrom':{'secretKeyRef':{'name':'i2',"
+         "'key':'k'}}}],'envFrom':[{'configMapRef':{'name':'i3'}},{'secretRef':{'name':'i4'}}]}]"),
+     "ConfigMap v1, Secret v2, ConfigMap v4, Secret v5, PersistentVolumeClaim v3, ConfigMap c1, "
+     "Secret c2, ConfigMap c3, Secret c4, ConfigMap i1, Secret i2, ConfigMap i3, Secret i4, "
+     "Secret ips, ServiceAccount sa, PriorityClass pc, RuntimeClass rc"},
+    {"{'apiVersion':'networking.k8s.io/"
+     "v1','kind':'Ingress','metadata':{'name':'x','namespace':'n'},"
+     "'spec':{'ingressClassName':'nginx','tls':[{'hosts':['h'],'secretName':'t'}],"
+     "'defaultBackend':{'service':{'name':'d','port':{'number':80}}}}}",
+     "IngressClass nginx, Secret t, Service d"},
+    {"{'apiVersion':'apps/v1','kind':'StatefulSet','metadata':{'name':'x','namespace':'n'},'spec':{"
+     "'serviceName':'s','volumeClaimTemplates':[{'spec':{'storageClassName':'gp2'}}],'template':{"
+     "'spec':{'serviceAccountName':'sa'}}}}",
+     "ServiceAccount sa, StorageClass gp2, Service s"},
+    {"{'apiVersion':'v1','kind':'PersistentVolumeClaim','metadata':{'name':'x','namespace':'n'},"
+     "'spec':{'storageClassName':'gp2','volumeName':'pv'}}",
+     "StorageClass gp2, PersistentVolume pv"},
+    {"{'apiVersion':'v1','kind':'PersistentVolume','metadata':{'name':'x'},'spec':{"
+     "'storageClassName':'gp2'}}",
+     "StorageClass gp2"},
+    {"{'apiVersion':'v1','kind':'ServiceAccount','metadata':{'name':'x','namespace':'n'},"
+     "'imagePullSecrets':[{'name':'hub'}],'secrets':[{'name':'s'}]}",
+     "Secret hub"},
     {"{'apiVersion':'v1','kind':'ConfigMap','metadata':{'name':'x'},'spec':{'serviceAccountName':'"
      "a'}}",
      ""},

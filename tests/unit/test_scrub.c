@@ -270,7 +270,8 @@ static const struct {
      "},'imagePullSecrets':[{'name':'hub'}]}"},
     {"ServiceAccount with Secrets of a person, whatever they are called",
      "{'apiVersion':'v1','kind':'ServiceAccount','metadata':{" NS
-     "},'secrets':[{'name':'x-token-signing-key'},{'name':'other-token-x7k2b'},{'name':'x'}]}",
+     "},'secrets':[{'name':'x-token-signing-key'},{'name':'x-token-x7k2ba'},{'name':'x-token-x7k2'}"
+     ",{'name':'other-token-x7k2b'},{'name':'x'}]}",
      NULL},
     {"ServiceAccount of OpenShift",
      "{'apiVersion':'v1','kind':'ServiceAccount','metadata':{" NS ",'annotations':{"
