@@ -215,17 +215,19 @@ static void blocked_objects(void **state UNUSED) {
          .patch =
              yyjson_val_mut_copy(json_doc(a), lab_json(a, "[{'op':'remove','path':'/data/zz'}]"))}};
     struct world_opts o = {.rules = rules, .n_rules = COUNT_OF(rules)};
-    struct world *w = lab_world(a, &o,
-                                "[{'apiVersion':'example.com/"
-                                "v1','kind':'Widget','metadata':{'name':'w','namespace':'shop'}}"
-                                "," NAMED("foreign", "") "," NAMED("held", ",'annotations':{'"
-                                                                           "tandem.dev/"
-                                                                           "hold':'true'}") "," NAMED(
-                                    "patched", "") "," NAMED("by-rule", "") "," NAMED("fine",
-                                                                                      "") "]",
-                                "[{'apiVersion':'v1','kind':'ConfigMap','metadata':{'name':'"
-                                "foreign','namespace':'shop'}}]",
-                                serves);
+    struct world *w = lab_world(
+        a, &o,
+        "[{'apiVersion':'example.com/"
+        "v1','kind':'Widget','metadata':{'name':'w','namespace':'shop'}}"
+        "," NAMED("foreign", "") "," NAMED(
+            "held",
+            ",'annotations':{'"
+            "tandem.dev/"
+            "hold':'true'}") "," NAMED("patched", "") "," NAMED("by-rule", "") "," NAMED("fine",
+                                                                                         "") "]",
+        "[{'apiVersion':'v1','kind':'ConfigMap','metadata':{'name':'"
+        "foreign','namespace':'shop'}}]",
+        serves);
     static const struct {
         const char *where, *id;
     } want[] = {
