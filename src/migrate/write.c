@@ -200,7 +200,8 @@ static char *update_patch(struct world *w, struct item *it, struct arena *a, yyj
     yyjson_mut_val *have =
         scrub_object(d, it->o->kind, live, SCRUB_DESTINATION, &w->env, NULL, NULL);
     yyjson_mut_val *patch = yyjson_mut_obj(d);
-    merge_diff(d, patch, want, have, it->o->kind->merge && !it->o->ours);
+    bool only_add = object_merges(it->o) || (it->o->kind->merge && !it->o->ours);
+    merge_diff(d, patch, want, have, only_add);
     const char *rv = json_str(live, "metadata", "resourceVersion");
     json_mut_set_str(d, json_mut_obj_at(d, patch, "metadata"), "resourceVersion", rv ? rv : "");
     return json_mut_write(a, patch, ret_len);
