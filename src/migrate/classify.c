@@ -173,17 +173,45 @@ static void compare_owners(struct world *w, struct object *o) {
     }
 }
 
+/* Is it to be held in the destination when it is written there? */
+static bool held_after(const struct object *o) {
+    bool still = o->facts & FACT_STILL;
+    if (o->verdict == V_HOLD && !still)
+        return true; /* acts in the source, so it must not act here, whatever it does now */
+    if (still && !(o->facts & FACT_HELD))
+        return false; /* its owner stopped it, and that goes over as it is */
+    return o->facts_dst & FACT_HELD;
+}
+
+/* It should be held in the destination and is not: somebody let it loose there by hand. What no run
+ * wrote may be each cluster's own, and is only told. */
+static void note_double(struct world *w, struct object *o) {
+    const struct hold_row *row = hold_row_of(o->kind->src);
+    bool loose = !((o->facts | o->facts_dst) & FACT_STILL) && !(o->facts_dst & FACT_FINISHED);
+    if (o->verdict != V_HOLD || !row || !loose)
+        return;
+    if (o->ours)
+        add_change(w, o, arena_printf(w->a, "/spec/%s", row->field),
+                   arena_printf(w->a, "%s (held)", row->value), "acts in both clusters");
+    else if (!o->n_changes)
+        strvec_fmt(&w->warnings,
+                   "%s %s/%s acts in both clusters, and no run of this environment wrote it: "
+                   "suspend it in one of them unless each is to have its own",
+                   o->kind->src->kind, o->ns, o->name);
+}
+
 static void decide_by_destination(struct world *w, struct object *o) {
     if (!o->uid_dst || (o->verdict != V_CREATE && o->verdict != V_HOLD))
         return;
     compare_owners(w, o);
+    note_double(w, o);
     bool merge = object_merges(o);
     bool held_now = o->facts_dst & FACT_HELD;
     if (o->n_changes == 0) {
         o->held = held_now;
         decide(o, V_SAME, o->rule, held_now ? "held there as it should be" : "already there");
     } else if (o->ours || merge) {
-        o->held = held_now;
+        o->held = held_after(o);
         decide(o, V_UPDATE, o->rule,
                o->ours ? "written by an earlier run, changed since"
                        : "completed: what the destination has stays");

@@ -174,8 +174,14 @@ static bool olm_copy(yyjson_val *b) {
     return label(b, "olm.copiedFrom") != NULL;
 }
 
+/* Does not act, whoever saw to that. */
+static bool still(yyjson_val *b) {
+    return suspended(b) || json_int(json_get(b, "spec", "replicas"), 1) == 0;
+}
+
+/* The annotation alone holds nothing: somebody may have let the object loose by hand. */
 static bool held(yyjson_val *b) {
-    return annotation(b, "tandem.dev/held") != NULL;
+    return annotation(b, "tandem.dev/held") && still(b);
 }
 
 static bool hold_asked(yyjson_val *b) {
@@ -211,6 +217,9 @@ static const struct {
     {FACT_DELETING, NULL, NULL, is_deleting},
     {FACT_SYSTEM_MADE, NULL, NULL, facts_system_made},
     {FACT_HELD, NULL, NULL, held},
+    {FACT_STILL, "batch", NULL, still},
+    {FACT_STILL, "apps", NULL, still},
+    {FACT_STILL, "", "ReplicationController", still},
     {FACT_HOLD_ASKED, NULL, NULL, hold_asked},
     {FACT_BOOTSTRAP_RBAC, "rbac.authorization.k8s.io", NULL, bootstrap_rbac},
     {FACT_AGGREGATED, "rbac.authorization.k8s.io", "ClusterRole", aggregated},

@@ -42,11 +42,12 @@ enum fact {
     FACT_AGGREGATED = 1 << 16,
     FACT_KUBERNETES_SIGNER = 1 << 17,
     FACT_OLM_COPY = 1 << 18,
-    FACT_HELD = 1 << 19,       /* carries our annotation: held by an earlier step */
+    FACT_HELD = 1 << 19,       /* still, and with our annotation: held by an earlier step */
     FACT_HOLD_ASKED = 1 << 20, /* annotation tandem.dev/hold */
     FACT_SNAPSHOT_BOUND = 1 << 21,
     FACT_BARE_ACCOUNT = 1 << 22,   /* ServiceAccount that holds nothing but its name */
     FACT_REGISTRY_TOKEN = 1 << 23, /* Secret that OpenShift made for its own registry */
+    FACT_STILL = 1 << 24,          /* suspended or without replicas, by us or by its owner */
 };
 
 struct owner {

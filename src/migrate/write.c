@@ -5,6 +5,7 @@
 #include "base/hash.h"
 #include "kube/list.h"
 #include "migrate/apply_impl.h"
+#include "migrate/hold.h"
 #include "migrate/world_impl.h"
 
 #define WRITE_QUERY "fieldManager=tandem"
@@ -190,6 +191,15 @@ static void merge_diff(yyjson_mut_doc *d, yyjson_mut_val *patch, yyjson_mut_val 
     }
 }
 
+/* What is written without a hold has none afterwards: a comparison does not see the annotation. */
+static void drop_hold(yyjson_mut_doc *d, yyjson_mut_val *patch, yyjson_mut_val *want,
+                      yyjson_val *live) {
+    if (json_str(live, "metadata", "annotations", HOLD_ANNOTATION) &&
+        !json_mut_str(want, "metadata", "annotations", HOLD_ANNOTATION))
+        json_mut_set(d, json_mut_obj_at(d, json_mut_obj_at(d, patch, "metadata"), "annotations"),
+                     HOLD_ANNOTATION, yyjson_mut_null(d));
+}
+
 static char *update_patch(struct world *w, struct item *it, struct arena *a, yyjson_val *live,
                           size_t *ret_len, struct err *e) {
     yyjson_val *want_text;
@@ -202,6 +212,7 @@ static char *update_patch(struct world *w, struct item *it, struct arena *a, yyj
     yyjson_mut_val *patch = yyjson_mut_obj(d);
     bool only_add = object_merges(it->o) || (it->o->kind->merge && !it->o->ours);
     merge_diff(d, patch, want, have, only_add);
+    drop_hold(d, patch, want, live);
     const char *rv = json_str(live, "metadata", "resourceVersion");
     json_mut_set_str(d, json_mut_obj_at(d, patch, "metadata"), "resourceVersion", rv ? rv : "");
     return json_mut_write(a, patch, ret_len);

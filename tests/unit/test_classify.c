@@ -540,6 +540,13 @@ static struct journal *journal_with(struct arena *a, const char *folder, const c
     return j;
 }
 
+static void remove_journal(struct arena *a, const char *folder) {
+    static const char *const files[] = {"j.db", "j.db.lock", "j.db-wal", "j.db-shm"};
+    for (size_t i = 0; i < COUNT_OF(files); i++)
+        unlink(arena_printf(a, "%s/%s", folder, files[i]));
+    rmdir(folder);
+}
+
 static void what_runs_wrote(void **state UNUSED) {
     static const char *const refs[] = {"create /ConfigMap/shop/x", "update /ConfigMap/shop/gone",
                                        "create /ConfigMap/other/gone",
@@ -564,10 +571,58 @@ static void what_runs_wrote(void **state UNUSED) {
     assert_null(left[1]); /* not what others made, nor what was not looked at */
     world_free(w);
     journal_close(j);
-    static const char *const files[] = {"j.db", "j.db.lock", "j.db-wal", "j.db-shm"};
-    for (size_t i = 0; i < COUNT_OF(files); i++)
-        unlink(arena_printf(a, "%s/%s", folder, files[i]));
-    rmdir(folder);
+    remove_journal(a, folder);
+}
+
+/* --- who acts, when the destination's was changed by hand or the source's by its owner --- */
+
+#define ACTS  CRON("", "'suspend':false")
+#define LOOSE CRON(HELD, "'suspend':false")
+#define BENT  CRON(",'annotations':{'tandem.dev/held':'{}'}", "'suspend':true")
+#define STILL CRON("", "'suspend':true")
+#define BEARS CRON(HELD, "'suspend':true")
+
+static const struct {
+    const char *name, *src, *dst;
+    bool ours;
+    enum verdict verdict;
+    bool held;
+    unsigned warnings;
+} doubles[] = {
+    {"held as it should be", ACTS, BEARS, true, V_SAME, true, 0},
+    {"annotation taken away", ACTS, STILL, true, V_UPDATE, true, 0},
+    {"annotation bent", ACTS, BENT, true, V_UPDATE, true, 0},
+    {"let loose by hand", ACTS, LOOSE, true, V_UPDATE, true, 0},
+    {"let loose without a trace", ACTS, ACTS, true, V_UPDATE, true, 0},
+    {"one of the destination's own acts too", ACTS, ACTS, false, V_SAME, false, 1},
+    {"suspended by its owner since", STILL, BEARS, true, V_UPDATE, false, 0},
+    {"switched over", BEARS, ACTS, true, V_SAME, false, 0},
+    {"between the two", BEARS, BEARS, true, V_SAME, true, 0},
+    {"let loose by hand in the source after the switch", LOOSE, ACTS, true, V_UPDATE, true, 0},
+};
+
+static void nobody_acts_twice(void **state UNUSED) {
+    static const char *const mine[] = {"create batch/CronJob/shop/x", NULL}, *const none[] = {NULL};
+    for (size_t i = 0; i < COUNT_OF(doubles); i++) {
+        AUTO_ARENA a = arena_new();
+        char folder[] = "/tmp/tandem-test-XXXXXX";
+        assert_non_null(mkdtemp(folder));
+        struct journal_run run;
+        struct journal *j = journal_with(a, folder, doubles[i].ours ? mine : none, &run);
+        struct world_opts o = {.journal = j, .run = run.id};
+        struct world *w = world_of(a, &o, doubles[i].src, doubles[i].dst, NULL);
+        const struct object *x = world_at(w, 0);
+        if (x->verdict != doubles[i].verdict || x->held != doubles[i].held)
+            fail_msg("%s: %s%s", doubles[i].name, verdict_name(x->verdict),
+                     x->held ? ", held" : "");
+        const char *const *t = world_warnings(w);
+        for (unsigned n = 0; n < doubles[i].warnings; n++)
+            assert_non_null(*t++);
+        assert_null(*t);
+        world_free(w);
+        journal_close(j);
+        remove_journal(a, folder);
+    }
 }
 
 int main(void) {
@@ -593,6 +648,7 @@ int main(void) {
         cmocka_unit_test(held_bodies),
         cmocka_unit_test(digests),
         cmocka_unit_test(what_runs_wrote),
+        cmocka_unit_test(nobody_acts_twice),
     };
     return cmocka_run_group_tests_name("classify", tests, NULL, NULL);
 }
