@@ -2,20 +2,32 @@
 #include "cli/commands.h"
 #include "run/stages.h"
 
-static void show_items(const struct handover_item *items, enum output o) {
-    size_t n = 0;
-    for (const struct handover_item *i = items; i; i = i->next, n++) {
-        if (o == OUT_JSON)
-            printf("%s{\"object\":\"%s\",\"state\":\"%s\",\"note\":\"%s\"}", n ? "," : "[",
-                   i->title, handover_state_name(i->state), i->note ? i->note : "");
-        else
-            printf("  %-11s %s%s%s\n", handover_state_name(i->state), i->title,
-                   str_empty(i->note) ? "" : ": ", i->note ? i->note : "");
+static int print_tree(struct session *s, const struct handover_item *items, enum output o,
+                      struct err *e) {
+    yyjson_mut_doc *d = json_doc(s->a);
+    yyjson_mut_val *list = yyjson_mut_arr(d);
+    for (const struct handover_item *i = items; i; i = i->next) {
+        yyjson_mut_val *x = yyjson_mut_obj(d);
+        json_mut_set_str(d, x, "object", i->title);
+        json_mut_set_str(d, x, "state", handover_state_name(i->state));
+        json_mut_set_str(d, x, "note", i->note ? i->note : "");
+        yyjson_mut_arr_append(list, x);
     }
-    if (o == OUT_JSON)
-        puts(n ? "]" : "[]");
-    else if (!n)
+    size_t n;
+    char *text = json_mut_write(s->a, list, &n);
+    return cli_print_tree(o, text, n, e);
+}
+
+static int show_items(struct session *s, const struct handover_item *items, enum output o,
+                      struct err *e) {
+    if (o == OUT_JSON || o == OUT_YAML)
+        return print_tree(s, items, o, e);
+    for (const struct handover_item *i = items; i; i = i->next)
+        printf("  %-11s %s%s%s\n", handover_state_name(i->state), i->title,
+               str_empty(i->note) ? "" : ": ", i->note ? i->note : "");
+    if (!items)
         puts("Nothing is held: nothing to hand over.");
+    return 0;
 }
 
 static int work(struct session *s, const struct common *m, bool back, bool dry_run, struct err *e) {
@@ -24,12 +36,14 @@ static int work(struct session *s, const struct common *m, bool back, bool dry_r
     char to = back ? s->source : s->destination;
     sb_fmt(&q, "let the singletons act in %c instead of %c", to, back ? s->destination : s->source);
     int r = dry_run ? 0 : cli_confirm(m, q.p, e);
-    if (r >= 0 && !dry_run && !back)
-        r = session_begin_run(s, e);
     if (r < 0)
         return r;
     r = stage_handover(s, back, dry_run, &items, e);
-    show_items(items, m->output);
+    struct err show = {0};
+    if ((items || r >= 0) && show_items(s, items, m->output, &show) < 0 && r >= 0) {
+        *e = show;
+        return show.code;
+    }
     return r > 0 ? -1 : r;
 }
 

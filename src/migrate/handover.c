@@ -134,23 +134,31 @@ static int journalled_patch(struct arena *a, const struct handover_opts *o, cons
     return r;
 }
 
-/* Makes the object hold (want_held) or act again; 1 changed, 0 was so. A write of somebody else in
- * between (409) is read again. */
+enum step { HOLD, UNHOLD, STAY /* held no more, and does not act either */ };
+
+static const struct {
+    const char *verb;
+    char *(*patch)(struct arena *a, yyjson_val *live, const struct hold_row *row);
+} steps[] = {[HOLD] = {"hold", hold_patch},
+             [UNHOLD] = {"unhold", unhold_patch},
+             [STAY] = {"unhold", stay_patch}};
+
+/* 1 changed, 0 was so. A write of somebody else in between (409) is read again. */
 static int set_held(struct arena *a, const struct handover_opts *o, const struct side *s,
-                    const struct held *h, bool want_held, struct err *e) {
+                    const struct held *h, enum step to_do, struct err *e) {
     int r = -EAGAIN;
     for (unsigned i = 0; i < ATTEMPTS && r == -EAGAIN; i++) {
         yyjson_val *live;
         r = read_live(a, s, h, &live, e);
         if (r < 0)
             return r;
-        char *patch = want_held ? hold_patch(a, live, h->row) : unhold_patch(a, live, h->row);
+        char *patch = steps[to_do].patch(a, live, h->row);
         if (!patch)
             return 0;
         yyjson_val *now = json_get(live, "spec", h->row->field);
         const char *previous = arena_printf(a, "{\"/spec/%s\":%s}", h->row->field,
                                             now ? json_write(a, now, NULL) : "null");
-        r = journalled_patch(a, o, s, h, want_held ? "hold" : "unhold", patch, previous, e);
+        r = journalled_patch(a, o, s, h, steps[to_do].verb, patch, previous, e);
     }
     return r < 0 ? r : 1;
 }
@@ -198,52 +206,90 @@ static void fill(struct handover_item *it, enum handover_state s, const char *no
     it->note = note;
 }
 
-/* The twin in `from`: 1 there and held now, 0 not there, negative. Sets *finished for a Job that
- * has run to its end. */
+/* What became of the twin in `from`. */
+enum twin { TWIN_NONE, TWIN_HELD, TWIN_STOPPED /* by its owner */, TWIN_FINISHED };
+
 static int stop_twin(struct arena *a, const struct handover_opts *o, const struct side *from,
-                     const struct held *h, bool *finished, struct err *e) {
+                     const struct held *h, enum twin *ret, struct err *e) {
     yyjson_val *twin;
     if (!from->c)
         return err_set(e, -EHOSTUNREACH, "cluster %c does not answer", from->slot);
+    *ret = TWIN_NONE;
     int r = read_live(a, from, h, &twin, e);
     if (r == -ENOENT)
         return 0;
     if (r < 0)
         return r;
-    *finished = facts_read(h->r->group, h->r->kind, twin) & FACT_FINISHED;
-    if (*finished)
-        return 1;
-    r = set_held(a, o, from, h, true, e);
+    uint32_t facts = facts_read(h->r->group, h->r->kind, twin);
+    *ret = facts & FACT_FINISHED                              ? TWIN_FINISHED
+           : (facts & (FACT_STILL | FACT_HELD)) == FACT_STILL ? TWIN_STOPPED
+                                                              : TWIN_HELD;
+    if (*ret != TWIN_HELD)
+        return 0;
+    r = set_held(a, o, from, h, HOLD, e);
     if (r > 0)
         let_settle(a, from, h);
-    return r < 0 ? r : 1;
+    return r;
+}
+
+/* Before anything is stopped for its sake. */
+static int check_loose(struct arena *a, const struct side *to, const struct held *h,
+                       struct err *e) {
+    yyjson_val *live;
+    int r = read_live(a, to, h, &live, e);
+    if (r < 0 || unhold_patch(a, live, h->row))
+        return r;
+    const char *note = json_str(live, "metadata", "annotations", HOLD_ANNOTATION);
+    return err_set(e, -EBADMSG,
+                   "its annotation " HOLD_ANNOTATION " holds %s, which is no value of spec.%s: put "
+                   "the right one there",
+                   note ? note : "nothing", h->row->field);
+}
+
+static bool no_answer(const struct err *e) {
+    return !e->http && e->code != -EBADMSG;
+}
+
+/* Lets it act in `to`, or not, as its twin tells. */
+static int let_loose(struct arena *a, const struct handover_opts *o, const struct held *h,
+                     enum twin twin, struct handover_item *it, struct err *e) {
+    struct side from = {o->from, o->from_slot}, to = {o->to, o->to_slot};
+    int r = 0;
+    switch (twin) {
+    case TWIN_FINISHED:
+        fill(it, HAND_FINISHED, "has run to its end where it acted; does not run again");
+        return o->forward ? set_held(a, o, &to, h, STAY, e) : 0;
+    case TWIN_STOPPED:
+        fill(it, HAND_ALREADY,
+             arena_printf(a, "its owner has stopped it in %c: it acts in neither", o->from_slot));
+        return set_held(a, o, &to, h, STAY, e);
+    case TWIN_HELD: r = carry_last_schedule(a, &from, &to, h, e); break;
+    case TWIN_NONE:
+    default: break;
+    }
+    return r < 0 ? r : set_held(a, o, &to, h, UNHOLD, e);
 }
 
 static void hand_one(struct arena *a, const struct handover_opts *o, const struct held *h,
                      struct handover_item *it) {
     struct side from = {o->from, o->from_slot}, to = {o->to, o->to_slot};
     struct err e = {0};
-    bool finished = false;
-    int twin = stop_twin(a, o, &from, h, &finished, &e);
-    if (twin < 0 && !o->from_unreachable_ok) {
+    enum twin twin = TWIN_NONE;
+    int r = check_loose(a, &to, h, &e);
+    int stopped = r < 0 ? 0 : stop_twin(a, o, &from, h, &twin, &e);
+    if (stopped < 0 && !(o->from_unreachable_ok && no_answer(&e))) {
         fill(it, HAND_FAILED, arena_printf(a, "cannot be held where it acts: %s", err_msg(&e)));
         return;
     }
-    if (finished) {
-        fill(it, HAND_FINISHED, "has run to its end where it acted; stays held");
-        return;
-    }
-    int r = twin > 0 ? carry_last_schedule(a, &from, &to, h, &e) : 0;
+    fill(it, twin == TWIN_NONE ? HAND_ALONE : HAND_DONE,
+         arena_printf(a, "acts in %c now%s", o->to_slot,
+                      stopped < 0         ? "; the other cluster does not answer, and was not held"
+                      : twin == TWIN_NONE ? "; the other cluster does not have it"
+                                          : ""));
     if (r >= 0)
-        r = set_held(a, o, &to, h, false, &e);
+        r = let_loose(a, o, h, twin, it, &e);
     if (r < 0)
         fill(it, HAND_FAILED, arena_printf(a, "cannot be let loose: %s", err_msg(&e)));
-    else
-        fill(it, twin > 0 ? HAND_DONE : HAND_ALONE,
-             arena_printf(a, "acts in %c now%s", o->to_slot,
-                          twin > 0    ? ""
-                          : twin == 0 ? "; the other cluster does not have it"
-                                      : "; the other cluster does not answer, and was not held"));
 }
 
 static struct handover_item *new_item(struct arena *a, const struct held *h,
@@ -272,7 +318,7 @@ static int stop_doubles(struct arena *a, const struct handover_opts *o,
         if (o->dry_run)
             fill(*first, HAND_ALREADY,
                  arena_printf(a, "acts in both; would be held in %c", o->from_slot));
-        else if (set_held(a, o, &from, h, true, &why) < 0)
+        else if (set_held(a, o, &from, h, HOLD, &why) < 0)
             fill(*first, HAND_FAILED, arena_printf(a, "acts in both: %s", err_msg(&why)));
         else
             fill(*first, HAND_DONE, arena_printf(a, "acted in both; held in %c now", o->from_slot));
@@ -288,11 +334,14 @@ int handover(struct arena *a, const struct handover_opts *o, struct handover_ite
         return r;
     struct handover_item *first = NULL;
     for (; h; h = h->next) {
+        if (o->cancel && atomic_load(&o->cancel->stop))
+            return err_set(e, -ESTOPPED, "stopped; run it again to go on");
         first = new_item(a, h, first);
         if (o->dry_run)
             fill(first, HAND_ALREADY, "would be handed over");
         else
             hand_one(a, o, h, first);
+        *ret = first;
     }
     r = stop_doubles(a, o, &first, e);
     *ret = first;

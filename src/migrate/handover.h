@@ -30,8 +30,10 @@ struct handover_opts {
     const char *const *ns_include, *const *ns_exclude;
     struct journal *journal; /* NULL: works without (from annotations alone) */
     const char *run;
-    bool dry_run;             /* only say what would happen */
-    bool from_unreachable_ok; /* go on when `from` does not answer (its cluster is gone) */
+    bool dry_run;               /* only say what would happen */
+    bool from_unreachable_ok;   /* go on when `from` does not answer (its cluster is gone) */
+    bool forward;               /* what has finished in `from` needs no hold in `to` any more */
+    struct http_cancel *cancel; /* looked at between two objects; NULL: never */
 };
 
 /* Finds what carries the annotation of a hold in `to`, and hands each over. *ret: one item per

@@ -127,3 +127,9 @@ char *unhold_patch(struct arena *a, yyjson_val *live, const struct hold_row *row
     const char *orig = json_str(live, "metadata", "annotations", HOLD_ANNOTATION);
     return is_literal(orig) ? patch_text(a, live, row, orig, NULL) : NULL;
 }
+
+char *stay_patch(struct arena *a, yyjson_val *live, const struct hold_row *row) {
+    return json_str(live, "metadata", "annotations", HOLD_ANNOTATION)
+               ? patch_text(a, live, row, row->value, NULL)
+               : NULL;
+}

@@ -33,3 +33,5 @@ bool hold_undo(yyjson_mut_doc *d, yyjson_mut_val *root);
  * in a; NULL when there is nothing to do. */
 char *hold_patch(struct arena *a, yyjson_val *live, const struct hold_row *row);
 char *unhold_patch(struct arena *a, yyjson_val *live, const struct hold_row *row);
+/* The annotation goes, the holding value stays: for what is not to act again. */
+char *stay_patch(struct arena *a, yyjson_val *live, const struct hold_row *row);

@@ -154,6 +154,8 @@ static int hand_over(struct session *s, void *ctx, struct err *e) {
         .journal = s->recording ? s->journal : NULL,
         .run = s->run_open ? s->run.id : "",
         .dry_run = h->dry_run,
+        .forward = !h->back,
+        .cancel = &s->cancel,
     };
     /* The way back must not wait for a dead cluster; forward, its singletons could wake up later.
      */
@@ -176,6 +178,9 @@ int stage_handover(struct session *s, bool back, bool dry_run, struct handover_i
                    struct err *e) {
     struct hand_ctx h = {back, dry_run, ret, 0};
     *ret = NULL;
+    /* Without a run "forward" may be anywhere: after retire it is the cluster that was let go. */
+    if (!back && !dry_run && !s->run_open)
+        return err_set(e, -EGUARD, "no run is open: `tandem migrate` first");
     int r = dry_run ? hand_over(s, &h, e)
                     : session_step(s, back ? "deactivate" : "activate", "hand singletons over",
                                    hand_over, &h, e);

@@ -100,6 +100,15 @@ static void every_row_has_its_case(void **state UNUSED) {
     }
 }
 
+/* Held no more, and does not act either. */
+static void stays(void **state UNUSED) {
+    AUTO_ARENA a = arena_new();
+    yyjson_val *held = lab_json(a, golden[0].held), *loose = lab_json(a, golden[0].loose);
+    const struct hold_row *row = row_for(a, golden[0].loose);
+    assert_string_equal(stay_patch(a, held, row), PATCH("null", "\"suspend\":true"));
+    assert_null(stay_patch(a, loose, row));
+}
+
 /* Its owner suspended it: held or not, it stays as it is, and letting go does not start it. */
 static void owner_suspended(void **state UNUSED) {
     AUTO_ARENA a = arena_new();
@@ -200,15 +209,11 @@ static void wanted(void **state UNUSED) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(there_and_back),
-        cmocka_unit_test(patches),
-        cmocka_unit_test(every_row_has_its_case),
-        cmocka_unit_test(owner_suspended),
-        cmocka_unit_test(strange_annotations),
-        cmocka_unit_test(neighbours_stay),
-        cmocka_unit_test(bare_bodies),
-        cmocka_unit_test(scrub_undoes),
-        cmocka_unit_test(wanted),
+        cmocka_unit_test(there_and_back),         cmocka_unit_test(patches),
+        cmocka_unit_test(every_row_has_its_case), cmocka_unit_test(stays),
+        cmocka_unit_test(owner_suspended),        cmocka_unit_test(strange_annotations),
+        cmocka_unit_test(neighbours_stay),        cmocka_unit_test(bare_bodies),
+        cmocka_unit_test(scrub_undoes),           cmocka_unit_test(wanted),
     };
     return cmocka_run_group_tests_name("hold", tests, NULL, NULL);
 }
