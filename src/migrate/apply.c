@@ -22,6 +22,8 @@ enum {
         20, /* objects to write below which (or a 20th of the kind) GETs are used */
     ROUNDS_MAX = 3,
     ESTABLISH_MS = 30000,
+    SILENT_MS = 45000, /* longer than the longest webhook may take */
+    WATCH_MS = 50,
 };
 
 struct job {
@@ -35,7 +37,10 @@ struct job {
     struct apply_result res;
     struct err fatal; /* of the journal or of the source */
     bool stop;
-    const char *wave; /* shown as progress */
+    const char *wave;          /* shown as progress */
+    struct http_cancel cancel; /* of the writers: the user's, or a destination that is silent */
+    uint64_t heard_ms;         /* when the destination last answered, or was last idle */
+    atomic_bool over;
 };
 
 static size_t batch_max(const struct job *j) {
@@ -73,6 +78,18 @@ static void keep_times(struct job *j, const struct item *it) {
     r->extra_requests += it->requests > 1 ? it->requests - 1 : 0;
 }
 
+/* No answer, or one of a gateway or of an API server whose store does not answer. */
+static bool is_silence(const struct err *e) {
+    static const int codes[] = {-ECONNREFUSED, -EHOSTUNREACH, -ETIMEDOUT, -ECONNRESET,
+                                -EUNKNOWNOUTCOME};
+    if (e->http)
+        return e->http == 503 || e->http == 504;
+    for (size_t i = 0; i < COUNT_OF(codes); i++)
+        if (e->code == codes[i])
+            return true;
+    return false;
+}
+
 static void answered(struct job *j, struct item *it) {
     struct object *o = it->o;
     world_lock(j->w);
@@ -82,6 +99,8 @@ static void answered(struct job *j, struct item *it) {
     world_unlock(j->w);
     pthread_mutex_lock(&j->lock);
     keep_times(j, it);
+    if (it->ok || !is_silence(&it->err))
+        j->heard_ms = clock_now_ms();
     j->pending[order_lane(o->kind->src)]--;
     if (order_lane(o->kind->src) == 1)
         j->lane1_left--;
@@ -101,10 +120,39 @@ static void writer(void *ctx, size_t index UNUSED) {
         if (stopped(lc->j))
             it->err = (struct err){.code = -ESTOPPED, .msg = "stopped before it was sent"};
         else
-            write_item(lc->j->w, it, lc->j->o->cancel);
+            write_item(lc->j->w, it, &lc->j->cancel);
         answered(lc->j, it);
         MUST(queue_push(lc->j->done, it));
     }
+}
+
+/* --- watch --- */
+
+static bool is_silent(struct job *j) {
+    pthread_mutex_lock(&j->lock);
+    bool waits = !j->stop && (j->pending[0] || j->pending[1]);
+    bool silent = waits && clock_now_ms() - j->heard_ms > SILENT_MS;
+    pthread_mutex_unlock(&j->lock);
+    return silent;
+}
+
+/* With the destination down each object would be waited for by itself, for hours in all. */
+static void *watch(void *arg) {
+    struct job *j = arg;
+    struct err e = {0};
+    while (!atomic_load(&j->over)) {
+        if (is_silent(j)) {
+            err_set(&e, -EHOSTUNREACH,
+                    "the destination has not answered for %d seconds; run `tandem migrate` again "
+                    "when it does",
+                    SILENT_MS / 1000);
+            fail_whole(j, &e);
+        }
+        if (e.code || (j->o->cancel && atomic_load(&j->o->cancel->stop)))
+            atomic_store(&j->cancel.stop, true);
+        clock_sleep_ms(WATCH_MS);
+    }
+    return NULL;
 }
 
 /* --- recorder --- */
@@ -202,6 +250,8 @@ static int flush(struct feeder *f, struct err *e) {
         return r;
     }
     pthread_mutex_lock(&j->lock);
+    if (!j->pending[0] && !j->pending[1])
+        j->heard_ms = clock_now_ms();
     j->pending[f->lane] += n;
     pthread_mutex_unlock(&j->lock);
     for (size_t i = 0; i < n; i++)
@@ -523,8 +573,9 @@ int apply_plan(const struct apply_opts *o, struct apply_result *ret, struct err 
     unsigned writes = o->writes ? o->writes : WRITES_DEFAULT;
     struct workers *w0 = workers_start(MAX(writes, 3u) - SERVICE_WRITERS, writer, &lc[0]);
     struct workers *w1 = workers_start(SERVICE_WRITERS, writer, &lc[1]);
-    pthread_t rec;
+    pthread_t rec, watcher;
     MUST(pthread_create(&rec, NULL, recorder, &j) == 0);
+    MUST(pthread_create(&watcher, NULL, watch, &j) == 0);
     run_rounds(&j);
     for (size_t i = 0; i < LANES; i++)
         queue_close(j.todo[i]);
@@ -532,6 +583,8 @@ int apply_plan(const struct apply_opts *o, struct apply_result *ret, struct err 
     workers_join(w1);
     queue_close(j.done);
     pthread_join(rec, NULL);
+    atomic_store(&j.over, true);
+    pthread_join(watcher, NULL);
     for (size_t i = 0; i < LANES; i++)
         queue_free(j.todo[i]);
     queue_free(j.done);

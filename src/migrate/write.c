@@ -12,7 +12,7 @@
 /* Only metadata comes back: the uid is all we need. */
 #define META_ONLY "application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1,application/json"
 
-enum { PATIENCE_MS = 15000, FIRST_PAUSE_MS = 50, LONGEST_PAUSE_MS = 1000 };
+enum { PATIENCE_MS = 15000, FIRST_PAUSE_MS = 50, LONGEST_PAUSE_MS = 1000, LOOK_MS = 10000 };
 
 /* Refusals that end by themselves when a controller has caught up. */
 static const struct {
@@ -98,18 +98,23 @@ static int keep_answer(struct item *it, struct arena *a, const struct kube_resp 
 }
 
 /* The object as the destination shows it; -ENOENT when it is not there. */
-static int get_live(struct world *w, struct item *it, struct arena *a, yyjson_val **ret,
-                    struct err *e) {
+static int get_live(struct world *w, struct item *it, struct arena *a, struct http_cancel *c,
+                    yyjson_val **ret, struct err *e) {
+    struct kube_req req = {
+        .method = "GET", .path = object_path(a, it->o, false), .timeout_ms = LOOK_MS, .cancel = c};
+    struct kube_resp resp = {0};
     it->requests++;
-    return kube_get(world_opts(w)->dst, a, object_path(a, it->o, false), NULL, ret, e);
+    int r = kube_do(world_opts(w)->dst, a, &req, &resp, e);
+    return r < 0 ? r : json_parse(a, resp.body, resp.body_len, ret, e);
 }
 
 /* It was there before our create was answered: ours from an earlier attempt, or somebody's? The
  * content decides. */
-static int settle_existing(struct world *w, struct item *it, struct arena *a, struct err *e) {
+static int settle_existing(struct world *w, struct item *it, struct arena *a, struct http_cancel *c,
+                           struct err *e) {
     yyjson_val *live, *want;
     struct object probe = *it->o;
-    int r = get_live(w, it, a, &live, e);
+    int r = get_live(w, it, a, c, &live, e);
     if (r >= 0)
         r = json_parse(a, it->body, it->body_len, &want, e);
     if (r < 0)
@@ -148,16 +153,16 @@ static int create_once(struct world *w, struct item *it, struct arena *a, struct
     if (r == -EEXIST && it->o->kind->merge)
         return update_once(w, it, a, c, e);
     if (r == -EEXIST)
-        return settle_existing(w, it, a, e);
+        return settle_existing(w, it, a, c, e);
     /* A Service with a chosen port that is there already is refused for the port, not the name. */
     if (r == -EINVAL && strstr(err_msg(e), "provided port is already allocated")) {
         struct err look = {0};
-        if (settle_existing(w, it, a, &look) >= 0)
+        if (settle_existing(w, it, a, c, &look) >= 0)
             return 0;
     }
     if (r == -EUNKNOWNOUTCOME) {
         struct err look = {0};
-        int found = settle_existing(w, it, a, &look);
+        int found = settle_existing(w, it, a, c, &look);
         if (found != -ENOENT) {
             *e = found < 0 ? look : *e;
             return found;
@@ -221,7 +226,7 @@ static char *update_patch(struct world *w, struct item *it, struct arena *a, yyj
 static int update_once(struct world *w, struct item *it, struct arena *a, struct http_cancel *c,
                        struct err *e) {
     yyjson_val *live;
-    int r = get_live(w, it, a, &live, e);
+    int r = get_live(w, it, a, c, &live, e);
     if (r < 0)
         return r;
     struct kube_req req = {.method = "PATCH",
