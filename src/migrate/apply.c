@@ -259,6 +259,13 @@ static int flush(struct feeder *f, struct err *e) {
     return 0;
 }
 
+/* What was prepared and will not be sent. */
+static void drop_batch(struct feeder *f) {
+    for (size_t i = 0; i < f->n; i++)
+        item_free(f->batch[i]);
+    f->n = 0;
+}
+
 /* The source's object is not what the frozen plan saw. True: do not write it. */
 static bool is_stale(struct job *j, struct object *o, yyjson_val *body) {
     const char *planned = NULL;
@@ -492,6 +499,7 @@ static void *service_lane(void *arg) {
     struct err e = {0};
     if (run_waves(&f, 0, INT32_MAX - 1, &e) < 0)
         fail_whole(f.j, &e);
+    drop_batch(&f);
     return NULL;
 }
 
@@ -516,6 +524,7 @@ static void run_round(struct job *j) {
         r = run_waves(&f, WAVE_NAMESPACE, INT32_MAX - 1, &e);
     if (r < 0)
         fail_whole(j, &e);
+    drop_batch(&f);
     pthread_join(services, NULL);
     wait_idle(j, true);
 }
