@@ -37,6 +37,8 @@ static void report(const struct session *s, const struct world *w, const struct 
     printf("%zu written, %zu failed, %zu left out, %zu blocked, in %s (settled after %s)\n",
            r->apply.done, r->apply.failed, r->apply.stale, r->before.by_verdict[V_BLOCK],
            clock_human(r->write_ms, t[0]), clock_human(r->settle_ms, t[1]));
+    if (r->apply.left)
+        printf("%zu were not reached\n", r->apply.left);
     show_failures(w);
     if (r->unready)
         printf("%zu objects are not as ready as in %c: see `tandem verify`\n", r->unready,
@@ -50,10 +52,11 @@ static void report(const struct session *s, const struct world *w, const struct 
 static void report_json(const struct migrate_result *r) {
     const struct apply_result *a = &r->apply;
     double s = (double)(a->last_answer_ns - a->first_write_ns) / 1e9;
-    printf("{\"written\":%zu,\"failed\":%zu,\"stale\":%zu,\"blocked\":%zu,\"unready\":%zu,"
+    printf("{\"written\":%zu,\"failed\":%zu,\"left\":%zu,\"stale\":%zu,\"blocked\":%zu,\"unready\":"
+           "%zu,"
            "\"planMs\":%llu,\"writeMs\":%llu,\"settleMs\":%llu,\"firstToLastSeconds\":%.6f,"
            "\"extraRequests\":%llu,\"cpuMs\":%llu}\n",
-           a->done, a->failed, a->stale, r->before.by_verdict[V_BLOCK], r->unready,
+           a->done, a->failed, a->left, a->stale, r->before.by_verdict[V_BLOCK], r->unready,
            (unsigned long long)r->plan_ms, (unsigned long long)r->write_ms,
            (unsigned long long)r->settle_ms, s, (unsigned long long)a->extra_requests,
            (unsigned long long)clock_cpu_ms());

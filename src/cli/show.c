@@ -115,8 +115,8 @@ void show_failures(const struct world *w) {
     for (size_t i = 0; i < world_count(w); i++) {
         const struct object *o = world_at(w, i);
         bool failed =
-            o->outcome == OUT_FAILED || o->outcome == OUT_STALE || o->outcome == OUT_SENT ||
-            (o->note && o->outcome == OUT_NONE && o->verdict <= V_HOLD && o->verdict != V_SAME);
+            o->outcome == OUT_FAILED || o->outcome == OUT_STALE ||
+            (o->note && o->outcome <= OUT_SENT && o->verdict <= V_HOLD && o->verdict != V_SAME);
         if (!failed && o->verdict != V_BLOCK)
             continue;
         if (!head)

@@ -93,7 +93,7 @@ static bool is_silence(const struct err *e) {
 static void answered(struct job *j, struct item *it) {
     struct object *o = it->o;
     world_lock(j->w);
-    o->outcome = it->ok ? OUT_DONE : OUT_FAILED;
+    o->outcome = it->ok ? OUT_DONE : it->err.code == -ESTOPPED ? OUT_SENT : OUT_FAILED;
     if (it->ok && !o->uid_dst)
         o->uid_dst = world_keep(j->w, it->uid);
     world_unlock(j->w);
@@ -182,7 +182,7 @@ static void record(struct job *j, struct item **v, size_t n) {
     xfree(ef);
     world_lock(j->w);
     for (size_t i = 0; i < n; i++)
-        if (!v[i]->ok)
+        if (v[i]->o->outcome == OUT_FAILED)
             v[i]->o->note = world_keep(j->w, err_msg(&v[i]->err));
     world_unlock(j->w);
     for (size_t i = 0; i < n; i++)
@@ -559,14 +559,17 @@ static void run_rounds(struct job *j) {
 }
 
 static void count_results(struct job *j) {
-    j->res.done = j->res.failed = j->res.stale = 0;
+    j->res.done = j->res.failed = j->res.stale = j->res.left = 0;
+    bool cut = stopped(j);
     for (size_t i = 0; i < world_count(j->w); i++) {
         const struct object *o = world_at(j->w, i);
         if (o->verdict != V_CREATE && o->verdict != V_HOLD && o->verdict != V_UPDATE)
             continue;
         j->res.done += o->outcome == OUT_DONE;
         j->res.stale += o->outcome == OUT_STALE;
-        j->res.failed += o->outcome != OUT_DONE && o->outcome != OUT_STALE;
+        bool open = o->outcome == OUT_NONE || o->outcome == OUT_SENT;
+        j->res.left += open && cut;
+        j->res.failed += o->outcome == OUT_FAILED || (open && !cut);
     }
 }
 
@@ -599,11 +602,9 @@ int apply_plan(const struct apply_opts *o, struct apply_result *ret, struct err 
     queue_free(j.done);
     count_results(&j);
     *ret = j.res;
-    if (j.stop && e)
-        *e = j.fatal;
-    if (j.stop)
-        return j.fatal.code < 0 ? j.fatal.code : -EIO;
     if (o->cancel && atomic_load(&o->cancel->stop))
         return err_set(e, -ESTOPPED, "stopped; run `tandem migrate` again to go on");
-    return 0;
+    if (j.stop && e)
+        *e = j.fatal;
+    return !j.stop ? 0 : j.fatal.code < 0 ? j.fatal.code : -EIO;
 }

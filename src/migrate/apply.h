@@ -28,6 +28,7 @@ struct apply_opts {
 
 struct apply_result {
     size_t total, done, failed, stale;
+    size_t left; /* not reached: it was stopped, or something that concerns all objects failed */
     uint64_t first_write_ns, last_answer_ns; /* monotonic; 0: nothing was written */
     uint64_t extra_requests;                 /* beyond one write per object */
 };
