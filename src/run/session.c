@@ -316,7 +316,7 @@ int session_step(struct session *s, const char *stage, const char *what,
     int64_t id = 0;
     struct err je = {0};
     int began =
-        s->journal ? journal_step_begin(s->journal, s->run.id, stage, what, NULL, &id, &je) : 0;
+        s->recording ? journal_step_begin(s->journal, s->run.id, stage, what, NULL, &id, &je) : 0;
     if (began < 0)
         log_warn("not recorded in the journal: %s", err_msg(&je));
     int r = fn(s, ctx, e);
