@@ -17,6 +17,11 @@ void arena_free(struct arena *a); /* NULL is fine */
 void arena_reset(struct arena *a);
 size_t arena_used(const struct arena *a); /* bytes handed out since new/reset */
 
+/* p, of xmalloc(), is freed with the arena (or by its reset). */
+void arena_adopt(struct arena *a, void *p);
+/* All of src's memory becomes a's; src is then as after a reset. */
+void arena_join(struct arena *a, struct arena *src);
+
 /* Zeroed, 16-byte aligned, never NULL. */
 void *arena_alloc(struct arena *a, size_t n);
 /* Not zeroed. */

@@ -4,14 +4,24 @@
 #include <math.h>
 #include <stdarg.h>
 
-int json_parse(struct arena *a, const char *p, size_t n, yyjson_val **ret, struct err *e) {
+static int parse(struct arena *a, char *p, size_t n, yyjson_read_flag flags, yyjson_val **ret,
+                 struct err *e) {
     yyjson_alc alc = arena_alc(a);
     yyjson_read_err re;
-    yyjson_doc *d = yyjson_read_opts((char *)(uintptr_t)p, n, YYJSON_READ_NUMBER_AS_RAW, &alc, &re);
+    yyjson_doc *d = yyjson_read_opts(p, n, flags, &alc, &re);
     if (!d)
         return err_set(e, -EBADMSG, "not valid JSON at byte %zu: %s", re.pos, re.msg);
     *ret = yyjson_doc_get_root(d);
     return 0;
+}
+
+int json_parse(struct arena *a, const char *p, size_t n, yyjson_val **ret, struct err *e) {
+    return parse(a, (char *)(uintptr_t)p, n, YYJSON_READ_NUMBER_AS_RAW, ret, e);
+}
+
+int json_parse_in_place(struct arena *a, char *p, size_t n, yyjson_val **ret, struct err *e) {
+    _Static_assert(JSON_PAD >= YYJSON_PADDING_SIZE, "yyjson writes behind the text");
+    return parse(a, p, n, YYJSON_READ_NUMBER_AS_RAW | YYJSON_READ_INSITU, ret, e);
 }
 
 yyjson_val *json_path(yyjson_val *v, ...) {
@@ -223,6 +233,11 @@ void json_mut_set_int(yyjson_mut_doc *d, yyjson_mut_val *obj, const char *key, i
 void json_mut_del(yyjson_mut_val *obj, const char *key) {
     if (yyjson_mut_is_obj(obj))
         yyjson_mut_obj_remove_key(obj, key);
+}
+
+void json_mut_arr_drop(yyjson_mut_arr_iter *it) {
+    yyjson_mut_arr_iter_remove(it);
+    it->cur = it->pre;
 }
 
 yyjson_mut_val *json_mut_obj_at(yyjson_mut_doc *d, yyjson_mut_val *obj, const char *key) {

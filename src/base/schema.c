@@ -259,7 +259,7 @@ static void unknown_key(struct checker *c, yyjson_val *props, yyjson_mut_val *ke
     size_t i, max, n = 0;
     yyjson_val *k, *x;
     if (props) { /* the macro computes NULL + 1 otherwise */
-        yyjson_obj_foreach (props, i, max, k, x) {
+        json_obj_foreach (props, i, max, k, x) {
             if (n < MAX_CANDIDATES)
                 names[n++] = yyjson_get_str(k);
         }
@@ -391,7 +391,7 @@ static int lint_each(yyjson_val *root, yyjson_val *map, struct err *e) {
     size_t i, max;
     yyjson_val *k, *x;
     int r = 0;
-    yyjson_obj_foreach (map, i, max, k, x) {
+    json_obj_foreach (map, i, max, k, x) {
         if ((r = lint(root, x, e)) < 0)
             return err_ctx(e, r, "%s", yyjson_get_str(k));
     }
@@ -426,7 +426,7 @@ static int lint(yyjson_val *root, yyjson_val *s, struct err *e) {
     yyjson_val *k, *x;
     if (!yyjson_is_obj(s))
         return err_set(e, -EINVAL, "a schema must be an object");
-    yyjson_obj_foreach (s, i, max, k, x) {
+    json_obj_foreach (s, i, max, k, x) {
         int r = lint_keyword(root, yyjson_get_str(k), x, e);
         if (r < 0)
             return r;

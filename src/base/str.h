@@ -54,7 +54,7 @@ static inline void cleanup_strvec(struct strvec *v) {
 #define AUTO_STRVEC CLEANUP(cleanup_strvec) struct strvec
 
 static inline bool str_eq(const char *a, const char *b) {
-    return a == b || (a && b && strcmp(a, b) == 0);
+    return a == b || (a && b && *a == *b && strcmp(a, b) == 0);
 }
 static inline bool str_empty(const char *s) {
     return !s || !*s;
