@@ -54,9 +54,12 @@ struct http_req {
     bool no_redirect_follow;    /* redirects are never followed; kept for clarity: always true */
 };
 
+/* What a parser that works in place may write behind a body. */
+enum { HTTP_BODY_PAD = 4 };
+
 struct http_resp {
     int status;
-    char *body; /* in the caller's arena, NUL-terminated, never NULL */
+    char *body; /* in the caller's arena, followed by HTTP_BODY_PAD NULs, never NULL */
     size_t body_len;
     const char *const *headers; /* "name: value" lines with lower-case names, NULL-terminated */
     uint64_t time_ns;           /* from hand-over to the last byte */
@@ -80,14 +83,30 @@ int http_do(struct http_client *c, struct arena *a, const struct http_req *req,
 /* Value of a header (case of the name ignored), or NULL. */
 const char *http_header(const struct http_resp *r, const char *name);
 
+/* Around each attempt: may hold it back, and learns what came of it. Called on the thread of the
+ * request. */
+struct http_pacer {
+    /* Blocks until the attempt may begin; negative: it does not begin, and that is the result. */
+    int (*begin)(void *ctx, const struct http_req *req);
+    /* The answer, or NULL where there was none. */
+    void (*end)(void *ctx, const struct http_resp *resp);
+    void *ctx;
+};
+
 /* How a failed attempt is tried again. */
 struct http_retry {
     unsigned attempts; /* in all; 0: 5 */
     uint32_t base_ms;  /* first delay; 0: 100 */
     uint32_t cap_ms;   /* longest delay; 0: 10,000. Retry-After is obeyed up to 6 x this */
-    bool idempotent;   /* the same request twice does no harm: lost answers and 5xx are retried;
-                          otherwise only refused connections, unsent requests and 429/503 with
-                          Retry-After are */
+    /* Beyond `attempts`, what a server says that restarts or is overloaded (no connection, a lost
+     * answer, 429, 502, 503, 504) is tried again until so long after the first attempt; a 5xx
+     * without Retry-After, which may also mean that something behind the server is gone for good,
+     * for a quarter of that. */
+    uint32_t patience_ms;
+    bool idempotent; /* the same request twice does no harm: lost answers and 5xx are retried;
+                        otherwise only refused connections, unsent requests, 429 (which says that
+                        nothing was done) and 503 with Retry-After are */
+    const struct http_pacer *pacer; /* or NULL */
 };
 
 /* http_do with retries: exponential delay with full jitter, Retry-After obeyed. *attempts (may be

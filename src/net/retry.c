@@ -23,7 +23,17 @@ static bool answer_retries(const struct http_resp *resp, bool idempotent) {
     int s = resp->status;
     if (idempotent)
         return s == 429 || (s >= 500 && s != 501 && s != 505);
-    return (s == 429 || s == 503) && http_header(resp, "retry-after");
+    return s == 429 || (s == 503 && http_header(resp, "retry-after"));
+}
+
+/* For how long after the first attempt this failure is borne beyond the number of attempts; resp is
+ * NULL where there was no answer. */
+static uint64_t patience_ms(const struct http_retry *how, const struct http_resp *resp) {
+    if (!resp || resp->status == 429)
+        return how->patience_ms;
+    if (resp->status < 502 || resp->status > 504)
+        return 0;
+    return http_header(resp, "retry-after") ? how->patience_ms : how->patience_ms / 4;
 }
 
 static uint64_t random_below(uint64_t n) {
@@ -63,23 +73,41 @@ static bool wait_ms(struct http_client *c, const struct http_req *req, uint64_t 
     }
 }
 
+static int paced_call(struct http_client *c, struct arena *a, const struct http_req *req,
+                      const struct http_pacer *p, struct http_resp *ret, bool *sent, bool *streamed,
+                      struct err *e) {
+    int r = p ? p->begin(p->ctx, req) : 0;
+    *sent = *streamed = false;
+    if (r < 0)
+        return err_set(e, r, "stopped while waiting for its turn");
+    r = call_once(c, a, req, ret, sent, streamed, e);
+    if (p)
+        p->end(p->ctx, r < 0 ? NULL : ret);
+    return r;
+}
+
 static int attempts(struct http_client *c, struct arena *a, const struct http_req *req,
                     const struct http_retry *how, struct http_resp *ret, bool *maybe_sent,
                     unsigned *made, struct err *e) {
+    uint64_t start = clock_now_ms();
     for (;;) {
         struct http_resp resp;
         bool sent, streamed;
-        int r = call_once(c, a, req, &resp, &sent, &streamed, e);
+        int r = paced_call(c, a, req, how->pacer, &resp, &sent, &streamed, e);
         ++*made;
         *maybe_sent = *maybe_sent || sent;
         bool again = r < 0 ? e->retry && !streamed && (how->idempotent || !sent)
                            : answer_retries(&resp, how->idempotent) && !streamed;
-        if (!again || *made >= how->attempts) {
+        const struct http_resp *answer = r < 0 ? NULL : &resp;
+        uint64_t delay = delay_ms(how, *made, answer);
+        if (again && *made >= how->attempts)
+            again = clock_now_ms() + delay - start < patience_ms(how, answer);
+        if (!again) {
             if (r >= 0)
                 *ret = resp;
             return r;
         }
-        if (!wait_ms(c, req, delay_ms(how, *made, r < 0 ? NULL : &resp)))
+        if (!wait_ms(c, req, delay))
             return err_set(e, -ESTOPPED, "stopped while waiting to try again");
     }
 }
