@@ -1,9 +1,17 @@
 #include <errno.h>
 
+#include "base/clock.h"
 #include "base/log.h"
 #include "kube/client_impl.h"
 
-enum { STREAM_STALL_MS = 150000, HEADERS_MAX = 8, FETCH_TRIES = 3 };
+enum {
+    STREAM_STALL_MS = 150000,
+    HEADERS_MAX = 8,
+    FETCH_TRIES = 3,
+    CAP_MS = 5000,
+    ROLES_MS = 20000,
+    ROLES_EVERY_MS = 250
+};
 
 struct kube_client *kube_client_new(struct http_client *http, struct kube_auth *auth,
                                     const struct kube_client_opts *opts) {
@@ -16,7 +24,12 @@ struct kube_client *kube_client_new(struct http_client *http, struct kube_auth *
     atomic_init(&c->read_only, opts->read_only);
     atomic_init(&c->reads, 0);
     atomic_init(&c->writes, 0);
+    atomic_init(&c->patience_ms, 0);
+    atomic_init(&c->cancel, NULL);
+    atomic_init(&c->heard_ms, 0);
+    atomic_init(&c->lost_ms, 0);
     gate_init(&c->gate, opts->max_reads);
+    pace_init(&c->pace);
     return c;
 }
 
@@ -24,6 +37,7 @@ void kube_client_free(struct kube_client *c) {
     if (!c)
         return;
     gate_done(&c->gate);
+    pace_done(&c->pace);
     kube_auth_free(c->auth);
     xfree(c->name);
     xfree(c->user_agent);
@@ -41,6 +55,15 @@ const struct kube_auth *kube_client_auth(const struct kube_client *c) {
 
 void kube_client_set_read_only(struct kube_client *c) {
     atomic_store(&c->read_only, true);
+}
+
+void kube_client_set_patience(struct kube_client *c, uint32_t ms, struct http_cancel *cancel) {
+    atomic_store(&c->patience_ms, ms);
+    atomic_store(&c->cancel, cancel);
+}
+
+uint64_t kube_client_heard_ms(const struct kube_client *c) {
+    return atomic_load(&c->heard_ms);
 }
 
 void kube_client_counts(const struct kube_client *c, uint64_t *ret_reads, uint64_t *ret_writes) {
@@ -92,7 +115,8 @@ struct call {
     bool read;
     const char *url;
     struct http_tls tls;
-    char *header; /* Authorization, or NULL */
+    char *header;      /* Authorization, or NULL */
+    uint64_t began_ns; /* the attempt */
 };
 
 void kube_query_add(struct sb *b, const char *key, const char *value) {
@@ -175,6 +199,31 @@ static void count(struct call *k, int r, const struct kube_sent *now) {
     atomic_fetch_add(k->read ? &k->c->reads : &k->c->writes, n);
 }
 
+static struct http_cancel *cancel_of(const struct call *k) {
+    return k->req->cancel ? k->req->cancel : atomic_load(&k->c->cancel);
+}
+
+static bool is_cancelled(const struct call *k) {
+    struct http_cancel *c = cancel_of(k);
+    return c && atomic_load(&c->stop);
+}
+
+static int attempt_begins(void *ctx, const struct http_req *req) {
+    struct call *k = ctx;
+    int r = k->read ? 0 : pace_begin(&k->c->pace, req->cancel);
+    k->began_ns = clock_now_ns();
+    return r;
+}
+
+static void attempt_ends(void *ctx, const struct http_resp *resp) {
+    struct call *k = ctx;
+    int status = resp ? resp->status : 0;
+    if (!k->read)
+        pace_end(&k->c->pace, status, clock_now_ns() - k->began_ns);
+    bool heard = status && (status < 502 || status > 504);
+    atomic_store(heard ? &k->c->heard_ms : &k->c->lost_ms, clock_now_ms());
+}
+
 static int attempt(struct call *k, struct http_resp *ret, struct kube_sent *sent, struct err *e) {
     const struct kube_req *q = k->req;
     struct http_req h = {.method = q->method,
@@ -185,12 +234,18 @@ static int attempt(struct call *k, struct http_resp *ret, struct kube_sent *sent
                          .tls = &k->tls,
                          .lane = q->lane,
                          .timeout_ms = q->timeout_ms,
+                         .max_body = q->max_body,
                          .stall_timeout_ms = q->on_data ? STREAM_STALL_MS : 0,
                          .on_data = q->on_data,
                          .ctx = q->ctx,
-                         .cancel = q->cancel};
+                         .cancel = cancel_of(k)};
+    struct http_pacer pacer = {.begin = attempt_begins, .end = attempt_ends, .ctx = k};
+    bool patient = !q->no_retry && kube_client_heard_ms(k->c);
     struct http_retry how = {.attempts = q->no_retry ? 1 : 0,
-                             .idempotent = q->idempotent || k->read};
+                             .cap_ms = CAP_MS,
+                             .patience_ms = patient ? atomic_load(&k->c->patience_ms) : 0,
+                             .idempotent = q->idempotent || k->read,
+                             .pacer = &pacer};
     struct kube_sent now = {0};
     int r = http_do_retry(k->c->http, k->a, &h, &how, ret, &now.maybe_sent, &now.attempts, e);
     count(k, r, &now);
@@ -220,6 +275,24 @@ static int authenticated(struct call *k, struct http_resp *ret, struct kube_sent
     return r;
 }
 
+/* An API server that starts serves before it has read the roles, and then forbids what they allow
+ * (kube-apiserver, registry/rbac: the authorizer's informers are not waited for). */
+static bool starts_anew(const struct call *k, const struct http_resp *resp) {
+    uint64_t lost = atomic_load(&k->c->lost_ms);
+    return resp->status == 403 && atomic_load(&k->c->patience_ms) && lost &&
+           clock_now_ms() - lost < ROLES_MS && !k->req->no_retry && !is_cancelled(k);
+}
+
+static int allowed(struct call *k, struct http_resp *ret, struct kube_sent *sent, struct err *e) {
+    uint64_t end = clock_now_ms() + atomic_load(&k->c->patience_ms);
+    for (;;) {
+        int r = authenticated(k, ret, sent, e);
+        if (r < 0 || !starts_anew(k, ret) || clock_now_ms() >= end)
+            return r;
+        clock_sleep_ms(ROLES_EVERY_MS);
+    }
+}
+
 static int guard(const struct call *k, struct err *e) {
     if (k->read || !atomic_load(&k->c->read_only))
         return 0;
@@ -238,7 +311,7 @@ int kube_send(struct kube_client *c, struct arena *a, const struct kube_req *req
     if (gated && gate_enter(&c->gate, req->cancel) < 0)
         return err_set(e, -ESTOPPED, "%s: %s %s: stopped", c->name, req->method, req->path);
     struct http_resp resp = {0};
-    r = authenticated(&k, &resp, sent, e);
+    r = allowed(&k, &resp, sent, e);
     if (gated)
         gate_leave(&c->gate, r < 0 ? 0 : resp.time_ns);
     if (r >= 0)
@@ -293,6 +366,7 @@ int kube_do(struct kube_client *c, struct arena *a, const struct kube_req *req,
     if (r >= 0)
         r = kube_check(c, req, &resp, e);
     ret->maybe_sent = sent.maybe_sent;
+    ret->attempts = sent.attempts;
     if (r < 0)
         return r;
     *ret = (struct kube_resp){.status = resp.status,

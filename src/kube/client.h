@@ -25,6 +25,15 @@ const struct kube_auth *kube_client_auth(const struct kube_client *c);
 /* Makes a client read-only for good (--read-only decided later than its making). */
 void kube_client_set_read_only(struct kube_client *c);
 
+/* How long to go on asking an API server that has answered before and now restarts, cannot be
+ * reached or has too much to do (see struct http_retry). 0, as at first: a few attempts. One that
+ * never answered is never waited for. cancel (or NULL; borrowed until the next call) ends requests
+ * that carry none of their own. */
+void kube_client_set_patience(struct kube_client *c, uint32_t ms, struct http_cancel *cancel);
+/* When the API server last answered (clock_now_ms; 0: never). What a balancer says before it (502,
+ * 503, 504) is no answer. */
+uint64_t kube_client_heard_ms(const struct kube_client *c);
+
 /* Requests sent so far; SelfSubjectAccessReviews and dry runs count as reads and as nothing
  * written? No: a dry run counts as a write (it is one on the wire), a SelfSubjectReview as a read.
  */
@@ -40,6 +49,7 @@ struct kube_req {
     const char *accept;       /* NULL: application/json */
     const char *lane;         /* connection lane, NULL: common */
     uint32_t timeout_ms;      /* 0: 60 s */
+    size_t max_body;          /* a larger answer is -EMSGSIZE; 0: 64 MiB */
     bool no_retry;            /* one attempt only */
     bool idempotent;          /* see struct http_retry; GET always is */
     int (*on_data)(void *ctx, const char *p, size_t n);
@@ -52,8 +62,8 @@ struct kube_resp {
     char *body;
     size_t body_len;
     uint64_t time_ns;
-    unsigned attempts;
-    bool maybe_sent; /* set on failure too: the request may have reached the server */
+    unsigned attempts; /* set on failure too */
+    bool maybe_sent;   /* set on failure too: the request may have reached the server */
 };
 
 /* 0 only for 2xx. Else a negative code and in e: http status, reason (Status.reason) and a message

@@ -6,6 +6,7 @@
 
 #include "kube/auth_impl.h"
 #include "kube/client.h"
+#include "kube/pace.h"
 
 /* How many reads may be under way, and the pause after a slow one. */
 struct gate {
@@ -27,6 +28,11 @@ struct kube_client {
     atomic_bool read_only;
     atomic_uint_fast64_t reads, writes;
     struct gate gate;
+    struct pace pace; /* of writes */
+    atomic_uint patience_ms;
+    struct http_cancel *_Atomic cancel; /* of requests that have none */
+    atomic_uint_fast64_t heard_ms;      /* 0: never */
+    atomic_uint_fast64_t lost_ms;       /* when there was last no answer; 0: never */
 };
 
 struct kube_sent {

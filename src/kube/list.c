@@ -5,7 +5,18 @@
 #include "kube/client_impl.h"
 #include "kube/page.h"
 
-enum { LIMIT = 500, PAGE_TRIES = 3, STARTS_MAX = 5 };
+/* A page is what a reader holds in memory, several times over: at first as many objects as will
+ * hardly be too much, then as many as make PAGE_BYTES. An answer beyond PAGE_MAX is asked for again
+ * with fewer, since 200 Secrets may have 200 MiB. */
+enum {
+    LIMIT_FIRST = 200,
+    LIMIT_MAX = 500,
+    LIMIT_LESS = 16,
+    PAGE_BYTES = 3 << 18,
+    PAGE_MAX = 16 << 20,
+    PAGE_TRIES = 3,
+    STARTS_MAX = 5
+};
 
 static const char PARTIAL_LIST[] =
     "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1,application/json";
@@ -28,6 +39,7 @@ struct kube_pager {
     const char *path;
     struct sb token; /* of the page to ask for next; empty: the first */
     struct sb rv;
+    unsigned limit; /* of the next page */
     bool done;
     struct http_cancel stop;
     struct page page;
@@ -42,6 +54,7 @@ struct kube_pager *kube_pager_new(struct kube_client *c, const struct kube_resou
     p->c = c;
     p->r = r;
     p->o = o ? *o : (struct kube_list_opts){0};
+    p->limit = p->o.limit ? p->o.limit : LIMIT_FIRST;
     p->a = arena_new();
     p->page.a = arena_new();
     p->path = kube_path(p->a, r, p->o.namespace, NULL, NULL);
@@ -72,7 +85,7 @@ const char *kube_pager_rv(const struct kube_pager *p) {
 
 static struct kube_req page_req(const struct kube_pager *p, struct arena *a) {
     AUTO_SB q = SB_INIT(TOKEN_MAX * 4);
-    sb_fmt(&q, "limit=%u", p->o.limit ? p->o.limit : LIMIT);
+    sb_fmt(&q, "limit=%u", p->limit);
     kube_query_add(&q, "labelSelector", p->o.label_selector);
     kube_query_add(&q, "fieldSelector", p->o.field_selector);
     kube_query_add(&q, "continue", sb_get(&p->token));
@@ -83,6 +96,7 @@ static struct kube_req page_req(const struct kube_pager *p, struct arena *a) {
                              .path = p->path,
                              .query = arena_strndup(a, sb_get(&q), q.len),
                              .accept = p->o.metadata_only ? PARTIAL_LIST : NULL,
+                             .max_body = p->limit > 1 ? PAGE_MAX : 0,
                              .cancel = cancel};
 }
 
@@ -117,6 +131,17 @@ static int expired(struct kube_pager *p, struct err *e) {
     return kube_check(p->c, &req, &g->resp, e);
 }
 
+static void adapt_limit(struct kube_pager *p, size_t items) {
+    size_t each = items ? p->page.resp.body_len / items + 1 : 0;
+    if (!p->o.limit && each)
+        p->limit = (unsigned)MAX(1u, MIN((size_t)LIMIT_MAX, PAGE_BYTES / each));
+}
+
+void kube_pager_ahead(struct kube_pager *p) {
+    if (!p->done && !p->ahead)
+        p->ahead = workers_start(1, fetch, p);
+}
+
 /* The items of a parsed page; takes note of where the list stands. */
 static int take_page(struct kube_pager *p, struct arena *a, yyjson_val *root, yyjson_val **ret,
                      struct err *e) {
@@ -132,12 +157,15 @@ static int take_page(struct kube_pager *p, struct arena *a, yyjson_val *root, yy
         sb_reset(&p->rv);
         sb_str(&p->rv, rv);
     }
-    set_token(p, json_str(meta, "continue"));
-    MUST(!p->token.full);
+    const char *next = json_str(meta, "continue");
+    bool stands = p->token.len && str_eq(next, sb_get(&p->token));
+    if (stands || (next && strlen(next) > TOKEN_MAX))
+        return err_set(e, -EBADMSG, "%s: GET %s: the list does not end: its continue token %s",
+                       p->c->name, p->path, stands ? "stays the same" : "is too long");
+    set_token(p, next);
     p->done = p->token.len == 0;
-    arena_reset(p->page.a); /* the body was copied by the parser */
-    if (!p->done)
-        p->ahead = workers_start(1, fetch, p);
+    adapt_limit(p, yyjson_arr_size(items));
+    kube_pager_ahead(p);
     *ret = items;
     return 1;
 }
@@ -146,6 +174,11 @@ static int take_page(struct kube_pager *p, struct arena *a, yyjson_val *root, yy
 static int settle(struct kube_pager *p, struct arena *a, yyjson_val **ret, struct err *e) {
     struct page *g = &p->page;
     struct kube_req req = {.method = "GET", .path = p->path};
+    if (g->r == -EMSGSIZE && p->limit > 1) {
+        p->limit = MAX(1u, p->limit / LIMIT_LESS);
+        log_debug("%s: GET %s: too large; %u objects at a time", p->c->name, p->path, p->limit);
+        return 0;
+    }
     if (g->r < 0) {
         if (e)
             *e = g->e;
@@ -159,7 +192,8 @@ static int settle(struct kube_pager *p, struct arena *a, yyjson_val **ret, struc
     if (r < 0)
         return r;
     yyjson_val *root;
-    r = json_parse(a, g->resp.body, g->resp.body_len, &root, e);
+    arena_join(a, g->a);
+    r = json_parse_in_place(a, g->resp.body, g->resp.body_len, &root, e);
     if (r < 0) {
         log_debug("%s: GET %s: %s; asked again", p->c->name, p->path, err_msg(e));
         return 0;

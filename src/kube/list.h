@@ -7,7 +7,8 @@ struct kube_list_opts {
     const char *namespace;      /* NULL: all */
     const char *label_selector; /* or NULL */
     const char *field_selector;
-    unsigned limit;     /* 0: 500 */
+    unsigned limit;     /* of every page; 0: begins with 200, then as many as make 768 KiB, 500 at
+                           most; fewer where objects are so large that an answer would not fit */
     bool metadata_only; /* PartialObjectMetadata */
     struct http_cancel *cancel;
 };

@@ -10,6 +10,8 @@ struct kube_pager;
 struct kube_pager *kube_pager_new(struct kube_client *c, const struct kube_resource *r,
                                   const struct kube_list_opts *o);
 void kube_pager_free(struct kube_pager *p);
+/* Asks for the first page now, so that it is on its way while the caller does something else. */
+void kube_pager_ahead(struct kube_pager *p);
 /* 1: *ret_items is the next page's array (may be empty), in a. 0: no more. -ESTALE: the list has to
  * begin again (410 without a token to go on with); the pager is then at its beginning. */
 int kube_pager_next(struct kube_pager *p, struct arena *a, yyjson_val **ret_items, struct err *e);
