@@ -2,6 +2,8 @@
 
 #include <errno.h>
 
+#include "base/fault.h"
+
 /* --- errors --- */
 
 static const struct {
@@ -139,6 +141,7 @@ int use_commit(struct use *u, struct err *e) {
     if (r < 0)
         return r;
     u->tx = false;
+    FAULT_POINT();
     return 0;
 }
 

@@ -23,16 +23,23 @@ static bool carries_secret(const struct journal_effect *e) {
     return false;
 }
 
+static int refuse_secret(const struct journal *j, const struct journal_effect *e, struct err *err) {
+    return carries_secret(e)
+               ? err_set(err, -EGUARD, "journal %s: %s: values of a Secret are never recorded",
+                         j->path, e->ref)
+               : 0;
+}
+
 static int insert_one(struct journal *j, const char *run, const struct journal_effect *e,
                       int64_t now, int64_t *ret_id, struct err *err) {
-    if (carries_secret(e))
-        return err_set(err, -EGUARD, "journal %s: %s: values of a Secret are never recorded",
-                       j->path, e->ref);
-    int r = query_run(j, Q_EFFECT_INSERT,
-                      ARGS(TEXT(run_or_null(run)), TEXT(e->cluster), TEXT(e->ref), TEXT(e->verb),
-                           TEXT(e->digest), TEXT(e->leaves), TEXT(e->previous), TEXT(e->uid),
-                           TEXT(e->resource_version), INT(now)),
-                      err);
+    int r = refuse_secret(j, e, err);
+    if (r < 0)
+        return r;
+    r = query_run(j, Q_EFFECT_INSERT,
+                  ARGS(TEXT(run_or_null(run)), TEXT(e->cluster), TEXT(e->ref), TEXT(e->verb),
+                       TEXT(e->digest), TEXT(e->leaves), TEXT(e->previous), TEXT(e->uid),
+                       TEXT(e->resource_version), INT(now)),
+                  err);
     if (r >= 0)
         *ret_id = sqlite3_last_insert_rowid(j->db);
     return r;
@@ -55,16 +62,32 @@ int journal_effects_begin(struct journal *j, const char *run, struct journal_eff
     return r;
 }
 
+static int no_effect(const struct journal *j, const struct journal_effect *e, struct err *err) {
+    return err_set(err, -ENOENT, "journal %s: there is no effect %lld (%s)", j->path,
+                   (long long)e->id, e->ref ? e->ref : "");
+}
+
+int journal_effect_note(struct journal *j, const struct journal_effect *e, struct err *err) {
+    AUTO_USE u = {0};
+    int r = refuse_secret(j, e, err);
+    if (r >= 0)
+        r = use_write(&u, j, "record what will be changed", err);
+    if (r >= 0)
+        r = query_run(j, Q_EFFECT_NOTE,
+                      ARGS(INT(e->id), TEXT(e->previous), TEXT(e->uid), TEXT(e->resource_version)),
+                      err);
+    if (r == 0)
+        return no_effect(j, e, err);
+    return r < 0 ? r : use_commit(&u, err);
+}
+
 static int end_one(struct journal *j, const struct journal_effect *e, int64_t now,
                    struct err *err) {
     int r = query_run(j, Q_EFFECT_END,
                       ARGS(INT(e->id), INT(e->state), TEXT(e->uid), TEXT(e->resource_version),
                            TEXT(e->error), TEXT(e->digest), TEXT(e->leaves), INT(now)),
                       err);
-    if (r == 0)
-        return err_set(err, -ENOENT, "journal %s: there is no effect %lld (%s)", j->path,
-                       (long long)e->id, e->ref ? e->ref : "");
-    return r;
+    return r == 0 ? no_effect(j, e, err) : r;
 }
 
 int journal_effects_end(struct journal *j, const struct journal_effect *e, size_t n,
@@ -107,6 +130,22 @@ int journal_effect_last(struct journal *j, struct arena *a, const char *cluster,
     if (r > 0)
         *ret = read_effect(a, st);
     return r;
+}
+
+int journal_effects_of(struct journal *j, struct arena *a, const char *run, const char *cluster,
+                       const char *ref, struct journal_effect **ret, size_t *n, struct err *err) {
+    AUTO_USE u = use_read(j, "read an object's effects");
+    AUTO_STMT st = NULL;
+    struct journal_effect *v = NULL;
+    size_t count = 0, cap = 0;
+    int r = query(j, Q_EFFECT_OF, ARGS(TEXT(cluster), TEXT(ref), TEXT(run_or_null(run))), &st, err);
+    while (r >= 0 && (r = query_next(j, st, err)) > 0)
+        *ARENA_PUSH(a, v, count, cap) = read_effect(a, st);
+    if (r < 0)
+        return r;
+    *ret = v;
+    *n = count;
+    return 0;
 }
 
 /* Up to PAGE effects behind the one with id `after`; the number read. */

@@ -83,6 +83,10 @@ struct journal_effect {
  * carries values of it is refused with -EGUARD. */
 int journal_effects_begin(struct journal *j, const char *run, struct journal_effect *e, size_t n,
                           struct err *err);
+/* Adds to an intent, before its write is sent, what that write will change: `previous` (as above),
+ * and uid and resource_version of the object as it was; NULL leaves what is there. -ENOENT when
+ * there is no such effect. */
+int journal_effect_note(struct journal *j, const struct journal_effect *e, struct err *err);
 /* Records the outcome of n effects in one transaction, by id: state and error as given, and uid,
  * resource_version, digest, leaves where given; NULL leaves what is there. */
 int journal_effects_end(struct journal *j, const struct journal_effect *e, size_t n,
@@ -90,6 +94,9 @@ int journal_effects_end(struct journal *j, const struct journal_effect *e, size_
 /* The newest effect of ref in cluster over all runs that is not failed; 1 found, 0 none. */
 int journal_effect_last(struct journal *j, struct arena *a, const char *cluster, const char *ref,
                         struct journal_effect *ret, struct err *err);
+/* All effects of ref in cluster by one run, in order of id; in a. */
+int journal_effects_of(struct journal *j, struct arena *a, const char *run, const char *cluster,
+                       const char *ref, struct journal_effect **ret, size_t *n, struct err *err);
 /* Calls fn for each effect of a run (NULL or "": all runs) in order of id; `only` -1: any state.
  * The connection is free meanwhile: fn may call the journal, and other threads go on writing. What
  * fn is given lives until it returns. A result of fn other than 0 ends the walk and is returned,

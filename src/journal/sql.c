@@ -33,6 +33,9 @@ const char *const sql_query[Q_COUNT] = {
         "INSERT INTO effect(run, cluster, ref, verb, digest, leaves, previous, uid, "
         "resource_version, state, begun_ms) "
         "VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, 0, ?10)",
+    [Q_EFFECT_NOTE] =
+        "UPDATE effect SET previous = coalesce(?2, previous), uid = coalesce(?3, uid), "
+        "resource_version = coalesce(?4, resource_version) WHERE id = ?1",
     /* What an outcome does not carry stays as the intent had it. */
     [Q_EFFECT_END] = "UPDATE effect SET state = ?2, uid = coalesce(?3, uid), "
                      "resource_version = coalesce(?4, resource_version), error = ?5, "
@@ -43,6 +46,8 @@ const char *const sql_query[Q_COUNT] = {
     [Q_EFFECT_PAGE] = "SELECT " EFFECT_COLUMNS " FROM effect WHERE id > ?1 "
                       "AND (?2 IS NULL OR run = ?2) AND (?3 < 0 OR state = ?3) "
                       "ORDER BY id LIMIT ?4",
+    [Q_EFFECT_OF] = "SELECT " EFFECT_COLUMNS " FROM effect "
+                    "WHERE ref = ?2 AND cluster = ?1 AND run IS ?3 ORDER BY id",
 
     [Q_EVENT_TIP] = "SELECT id, hash FROM event ORDER BY id DESC LIMIT 1",
     [Q_EVENT_INSERT] = "INSERT INTO event(id, at_ms, run, actor, what, detail, hash) "
