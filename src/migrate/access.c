@@ -4,10 +4,12 @@
 #include "migrate/rules.h"
 
 static const char *const read_verbs[] = {"get", "list", "watch", NULL};
-static const char *const write_verbs[] = {"get", "list", "watch", "create", "patch", NULL};
+/* delete: for `tandem unmigrate`, which takes back what was created. */
+static const char *const write_verbs[] = {"get",   "list",   "watch", "create",
+                                          "patch", "delete", NULL};
 /* A role may only be given by who has its rights, or these two. */
-static const char *const rbac_verbs[] = {"get",   "list", "watch",    "create",
-                                         "patch", "bind", "escalate", NULL};
+static const char *const rbac_verbs[] = {"get",    "list", "watch",    "create", "patch",
+                                         "delete", "bind", "escalate", NULL};
 
 static bool needed(const struct kube_resource *r, bool no_secrets) {
     const unsigned need = KUBE_LIST | KUBE_GET | KUBE_CREATE;
@@ -34,17 +36,26 @@ static void add_rule(struct sb *b, const char *group, const char *plural,
     sb_str(b, "]\n");
 }
 
-/* Handing singletons over changes them in both clusters. */
-static void add_hold_rules(struct sb *b) {
-    static const char *const patch[] = {"get", "patch", NULL};
-    add_rule(b, "batch", "cronjobs", patch);
-    add_rule(b, "batch", "cronjobs/status", patch);
-    add_rule(b, "batch", "jobs", patch);
-    /* What is held only where it is asked for. */
-    add_rule(b, "apps", "deployments", patch);
-    add_rule(b, "apps", "statefulsets", patch);
-    add_rule(b, "apps", "replicasets", patch);
-    add_rule(b, "", "replicationcontrollers", patch);
+/* Handing singletons over changes them in both clusters. A CronJob takes its last schedule time
+ * along, which is in its status; who holds a Lease hints at more singletons. */
+static void add_hold_rules(struct sb *b, const struct kube_resource *all, size_t n) {
+    static const char *const patch[] = {"get", "list", "patch", NULL};
+    static const char *const status[] = {"get", "patch", NULL};
+    static const char *const look[] = {"get", "list", NULL};
+    for (size_t i = 0; i < n; i++)
+        if (needed(&all[i], false) && hold_row_of(&all[i]))
+            add_rule(b, all[i].group, all[i].plural, patch);
+    add_rule(b, "batch", "cronjobs/status", status);
+    add_rule(b, "coordination.k8s.io", "leases", look);
+}
+
+/* What is not recreated, but looked at by doctor. */
+static void add_look_rules(struct sb *b) {
+    static const char *const list[] = {"get", "list", NULL};
+    add_rule(b, "", "nodes", list);
+    add_rule(b, "coordination.k8s.io", "leases", list);
+    add_rule(b, "storage.k8s.io", "volumeattachments", list);
+    add_rule(b, "admissionregistration.k8s.io", "mutatingadmissionpolicies", list);
 }
 
 char *access_role_yaml(struct arena *a, const struct kube_discovery *d, enum access_role role,
@@ -59,11 +70,13 @@ char *access_role_yaml(struct arena *a, const struct kube_discovery *d, enum acc
     for (size_t i = 0; i < n; i++)
         if (needed(&all[i], no_secrets))
             add_rule(&b, all[i].group, all[i].plural, verbs_of(&all[i], role));
-    add_hold_rules(&b);
+    add_hold_rules(&b, all, n);
+    add_look_rules(&b);
     return arena_strdup(a, b.p);
 }
 
-/* The verbs that tell: one reading, one writing. */
+/* The verbs that tell: one reading; of writing both, for updates, relinks and the owners of fields
+ * are patches. */
 int access_check(struct arena *a, struct kube_client *c, const struct kube_discovery *d,
                  enum access_role role, struct access_gap **ret, struct err *e) {
     const struct kube_resource *all;
@@ -76,7 +89,8 @@ int access_check(struct arena *a, struct kube_client *c, const struct kube_disco
     for (size_t i = 0; i < n; i++) {
         if (!needed(&all[i], false))
             continue;
-        const char *const verbs[] = {"list", role == ACCESS_DESTINATION ? "create" : NULL};
+        bool writes = role == ACCESS_DESTINATION;
+        const char *const verbs[] = {"list", writes ? "create" : NULL, writes ? "patch" : NULL};
         for (size_t v = 0; v < COUNT_OF(verbs) && verbs[v]; v++) {
             bool ok = false;
             r = kube_can_i(c, verbs[v], all[i].group, all[i].plural, NULL, &ok, e);

@@ -4,7 +4,8 @@
  * Data path: feeder thread (lists the source, scrubs, journals intents batch by batch) -> queue ->
  * writers (one POST or PATCH each) -> queue -> recorder thread (journals outcomes batch by batch).
  * Services have a feeder and writers of their own: their address allocation is serial in the API
- * server. A wave that others need begins only when all before it is answered (order.h). */
+ * server. Who waits for whom: waits.h. Admission webhooks come last, when what answers for them
+ * can. */
 #pragma once
 
 #include "migrate/world.h"
@@ -15,8 +16,9 @@ struct apply_opts {
     struct world *world;
     struct journal *journal;
     const char *run;
-    unsigned writes; /* in flight; 0: 32 */
-    unsigned batch;  /* journal batch; 0: 100 */
+    unsigned writes;   /* in flight; 0: 32 */
+    unsigned batch;    /* journal batch; 0: 100 */
+    uint64_t ready_ms; /* longest wait for what stands behind webhooks; 0: 60 s */
     enum stale_mode stale;
     const struct map *plan_digests; /* ref -> hex digest of a frozen plan, or NULL */
     const uint8_t *plan_salt;       /* of those digests */

@@ -1,7 +1,11 @@
 /* From facts to verdicts. */
 #include "migrate/hold.h"
 #include "migrate/order.h"
+#include "migrate/pernamespace.h"
+#include "migrate/removals.h"
 #include "migrate/rules.h"
+#include "migrate/singleton.h"
+#include "migrate/unclassified.h"
 #include "migrate/world_impl.h"
 
 static bool any_pattern(const char *const *patterns, const char *s) {
@@ -74,9 +78,37 @@ static bool decide_by_user(struct world *w, struct object *o) {
     return true;
 }
 
+static const struct object *definition_of(const struct world *w, const struct object *o) {
+    const struct kube_resource *r = o->kind->src;
+    const char *name = arena_printf(w->a, "%s.%s", r->plural, r->group);
+    return world_find(w, "apiextensions.k8s.io", "CustomResourceDefinition", "", name);
+}
+
+/* What the destination lacks, and what to do about it. One text for all objects of a kind. */
 static const char *block_missing_api(struct world *w, const struct object *o) {
-    return arena_printf(w->a, "the destination does not serve %s %s", o->kind->src->plural,
-                        kube_api_version(w->a, o->kind->src));
+    struct kind *k = &w->kinds[o->kind - w->kinds];
+    const struct kube_resource *r = k->src;
+    if (k->missing)
+        return k->missing;
+    const struct kube_resource *other =
+        w->ddst ? kube_discovery_find(w->ddst, r->group, NULL, r->kind) : NULL;
+    const struct removal *gone = removal_of(r);
+    const struct object *crd = definition_of(w, o);
+    AUTO_SB b = SB_INIT(0);
+    sb_fmt(&b, "the destination does not serve %s %s", r->plural, kube_api_version(w->a, r));
+    if (other)
+        sb_fmt(&b, ", only %s, and the source does not serve that", kube_api_version(w->a, other));
+    if (gone)
+        sb_fmt(&b, ": Kubernetes 1.%d removed it; %s%s", gone->minor,
+               gone->instead ? "move it to " : "nothing took its place",
+               gone->instead ? gone->instead : "");
+    else if (crd && crd->in_dst && !other)
+        sb_fmt(&b, ": the definition %s that is there serves no such kind", crd->name);
+    else if (crd && !other)
+        sb_fmt(&b, ": its definition %s does not go over [%s]", crd->name, crd->rule);
+    else if (!other && !crd)
+        sb_str(&b, ": install there what serves it, or skip it by a rule");
+    return k->missing = arena_strdup(w->a, sb_get(&b));
 }
 
 static bool is_definition(const struct object *o) {
@@ -85,13 +117,13 @@ static bool is_definition(const struct object *o) {
 
 /* A kind that the destination lacks today, but whose definition is on its way there. */
 static bool definition_comes(struct world *w, const struct object *o) {
-    const struct kube_resource *r = o->kind->src;
-    const char *name = arena_printf(w->a, "%s.%s", r->plural, r->group);
-    const struct object *crd =
-        world_find(w, "apiextensions.k8s.io", "CustomResourceDefinition", "", name);
+    const struct object *crd = definition_of(w, o);
     if (!crd || crd->verdict == V_SKIP || crd->verdict == V_BLOCK)
         return false;
-    w->kinds[o->kind - w->kinds].dst = r;
+    /* What somebody else put there stays as it is, with the versions that it serves. */
+    if (crd->in_dst && !crd->ours)
+        return false;
+    w->kinds[o->kind - w->kinds].dst = o->kind->src;
     return true;
 }
 
@@ -108,13 +140,41 @@ static bool cannot_hold(struct object *o) {
     return true;
 }
 
+/* Workloads that are known to act by themselves, and what KEDA scales by a queue. One that its
+ * owner has stopped goes over as it is. */
+static bool decide_singleton(struct world *w, struct object *o) {
+    size_t n;
+    const struct singleton_row *row = singleton_rows(&n);
+    bool still = (o->facts & (FACT_STILL | FACT_HELD)) == FACT_STILL;
+    bool consumes = world_is_consumer(w, o);
+    if (still || o->facts & FACT_HOLD_REFUSED || (!o->singleton && !consumes))
+        return false;
+    o->held = true;
+    if (consumes)
+        decide(o, V_HOLD, "hold-consumer", "KEDA scales it by a queue that both clusters see");
+    else
+        decide(o, V_HOLD, row[o->singleton - 1].id, row[o->singleton - 1].why);
+    return true;
+}
+
+/* The row's own words, or where the evidence is counted, the numbers. */
+static const char *why_skipped(struct world *w, const struct object *o, const struct rule *r) {
+    const struct generated *g = str_eq(r->id, PERNAMESPACE_RULE) ? pernamespace_find(w, o) : NULL;
+    return g && g->by ? arena_printf(w->a,
+                                     "the destination makes its own: %s %s is in %zu of %zu "
+                                     "namespaces there, written by %s",
+                                     o->kind->src->kind, o->name, g->n, g->of, g->by)
+                      : r->why;
+}
+
 /* Recreated at all? Sets skip, block, hold or create; what is in the destination comes after. */
 static void decide_by_rules(struct world *w, struct object *o) {
-    if (decide_by_user(w, o) && o->verdict != V_CREATE && o->verdict != V_HOLD)
+    if (!rules_tandem_own(o) && decide_by_user(w, o) && o->verdict != V_CREATE &&
+        o->verdict != V_HOLD)
         return;
     const struct rule *r = rules_match(o, w);
     if (r && !o->rule) {
-        decide(o, V_SKIP, r->id, r->why);
+        decide(o, V_SKIP, r->id, why_skipped(w, o, r));
         return;
     }
     if (!o->kind->dst && !definition_comes(w, o)) {
@@ -129,7 +189,7 @@ static void decide_by_rules(struct world *w, struct object *o) {
     o->held = h != NULL;
     if (h)
         decide(o, V_HOLD, h->id, h->why);
-    else
+    else if (!decide_singleton(w, o))
         decide(o, V_CREATE, "recreate", "runs in the source, not made by the cluster itself");
 }
 
@@ -142,7 +202,7 @@ static void block_broken(struct object *o) {
 
 static bool owner_kept(const struct world *w, const struct owner *x) {
     const struct object *p = world_by_uid(w, x->uid);
-    return p && p->verdict != V_SKIP && p->verdict != V_BLOCK;
+    return p && object_goes_over(p);
 }
 
 static bool same_owner(const struct owner *x, const struct owner *y) {
@@ -173,6 +233,16 @@ static void compare_owners(struct world *w, struct object *o) {
     }
 }
 
+/* Made in the destination by the controller of the same owner, which may make it otherwise there.
+ * Not so with data: another password is a difference that matters. */
+static bool its_controllers_own(const struct world *w, const struct object *o) {
+    for (const struct owner *x = o->owners; x; x = x->next)
+        for (const struct owner *y = o->owners_dst; y; y = y->next)
+            if (x->controller && y->controller && same_owner(x, y) && world_dst_has_uid(w, y->uid))
+                return !order_carries_data(o->kind->src);
+    return false;
+}
+
 /* Is it to be held in the destination when it is written there? */
 static bool held_after(const struct object *o) {
     bool still = o->facts & FACT_STILL;
@@ -191,8 +261,8 @@ static void note_double(struct world *w, struct object *o) {
     if (o->verdict != V_HOLD || !row || !loose)
         return;
     if (o->ours)
-        add_change(w, o, arena_printf(w->a, "/spec/%s", row->field),
-                   arena_printf(w->a, "%s (held)", row->value), "acts in both clusters");
+        add_change(w, o, row->path, arena_printf(w->a, "%s (held)", row->value),
+                   "acts in both clusters");
     else if (!o->n_changes)
         strvec_fmt(&w->warnings,
                    "%s %s/%s acts in both clusters, and no run of this environment wrote it: "
@@ -200,28 +270,152 @@ static void note_double(struct world *w, struct object *o) {
                    o->kind->src->kind, o->ns, o->name);
 }
 
+/* The fields of that fate, after some words. */
+static const char *told_apart(struct world *w, const struct object *o, enum change_fate fate,
+                              const char *words) {
+    enum { NAMED_MAX = 3 };
+    AUTO_SB b = SB_INIT(0);
+    size_t n = 0;
+    for (const struct change *c = o->changes; c; c = c->next)
+        if (c->fate == fate && n++ < NAMED_MAX)
+            sb_fmt(&b, "%s%s", b.len ? ", " : "", c->path);
+    return arena_printf(w->a, "%s%s%s", words, sb_get(&b), n > NAMED_MAX ? ", …" : "");
+}
+
+/* What would go with it, or what nobody would make again, is a person's decision each time. */
+static bool is_only_itself(const struct world *w, const struct object *o) {
+    static const struct {
+        const char *group, *kind;
+    } others[] = {{"", "Namespace"},
+                  {"", "PersistentVolume"},
+                  {"", "PersistentVolumeClaim"},
+                  {"apiextensions.k8s.io", "CustomResourceDefinition"}};
+    for (size_t i = 0; i < COUNT_OF(others); i++)
+        if (object_is(o, others[i].group, others[i].kind))
+            return false;
+    for (size_t i = 0; i < w->objects.n; i++) {
+        const struct object *x = w->objects.v[i];
+        for (const struct owner *own = x->owners; own && !x->unread; own = own->next)
+            if (uid_given(own->uid) && uid_same(own->uid, o->uid_src))
+                return false;
+    }
+    return true;
+}
+
+static bool made_anew(const struct world *w, const struct object *o) {
+    return o->user_rule >= 0 && w->o.rules[o->user_rule].recreate && o->ours &&
+           is_only_itself(w, o);
+}
+
+/* A webhook that blocks what it guards is taken back as soon as it is seen (backend.c); the journal
+ * has an outcome of its create only after that. */
+static bool is_unproven(const struct world *w, const struct object *o) {
+    const char slot[2] = {w->o.dst_slot, 0};
+    AUTO_ARENA a = arena_new();
+    struct journal_effect *v;
+    size_t n;
+    if (!o->ours || !w->o.journal || !object_is_webhook(o) ||
+        journal_effects_of(w->o.journal, a, w->o.run, slot, object_ref(a, o), &v, &n, NULL) < 0)
+        return false;
+    bool unproven = false;
+    for (size_t i = 0; i < n; i++)
+        if (v[i].state == EFFECT_DONE)
+            unproven = false;
+        else if (str_eq(v[i].verb, "create") && v[i].state != EFFECT_FAILED)
+            unproven = true;
+    return unproven;
+}
+
+void world_made_room(struct object *o) {
+    o->recreate = o->in_dst = false;
+    o->uid_dst = (struct uid){0};
+    o->changes = NULL;
+    o->n_changes = 0;
+    o->verdict = o->held ? V_HOLD : V_CREATE;
+}
+
 static void decide_by_destination(struct world *w, struct object *o) {
-    if (!o->uid_dst || (o->verdict != V_CREATE && o->verdict != V_HOLD))
+    if (!o->in_dst || (o->verdict != V_CREATE && o->verdict != V_HOLD))
         return;
     compare_owners(w, o);
     note_double(w, o);
     bool merge = object_merges(o);
     bool held_now = o->facts_dst & FACT_HELD;
-    if (o->n_changes == 0) {
+    bool overwrite = world_overwrites(w, o);
+    bool ours = o->ours || merge || overwrite;
+    if (!o->ours && o->n_changes && its_controllers_own(w, o)) {
+        decide(o, V_SKIP, "controller-made",
+               "the controller of its owner has made its own in the destination");
+    } else if (o->n_changes == 0 && is_unproven(w, o)) {
+        decide(o, V_UPDATE, WORLD_UNPROVEN,
+               "made by a run that was cut short before a request had passed it");
+    } else if (o->n_changes == 0) {
         o->held = held_now;
         decide(o, V_SAME, o->rule, held_now ? "held there as it should be" : "already there");
-    } else if (o->ours || merge) {
+        if (o->kept)
+            o->note = told_apart(w, o, CHANGE_KEEP, "there, changed since by others, and kept: ");
+    } else if (ours && o->clash) {
+        decide(o, V_BLOCK, "conflict",
+               told_apart(w, o, CHANGE_CLASH,
+                          "changed in both since it was written (settle it in one of them, or "
+                          "overwrite: true in a rule): "));
+    } else if (ours && o->fixed && made_anew(w, o)) {
+        o->recreate = true;
         o->held = held_after(o);
         decide(o, V_UPDATE, o->rule,
-               o->ours ? "written by an earlier run, changed since"
-                       : "completed: what the destination has stays");
+               told_apart(w, o, CHANGE_FIXED,
+                          "is deleted and made anew, as a rule says: cannot be changed where it "
+                          "is: "));
+    } else if (ours && o->fixed) {
+        decide(o, V_BLOCK, "immutable",
+               told_apart(w, o, CHANGE_FIXED,
+                          "cannot be changed where it is (delete it in the destination, or skip it "
+                          "by a rule): "));
+    } else if (ours) {
+        o->held = held_after(o);
+        decide(o, V_UPDATE, o->rule,
+               overwrite ? "a rule says that the source's wins"
+               : o->ours ? "written by an earlier run, changed since"
+                         : "completed: what the destination has stays");
     } else if (o->facts_dst & FACT_SYSTEM_MADE) {
         decide(o, V_SKIP, "destination-own", "the destination made its own");
     } else {
         decide(o, V_BLOCK, "foreign",
                "the destination has another object of this name that no run of this environment "
-               "wrote; delete or rename it, or skip it by a rule");
+               "wrote; delete or rename it, or skip it or overwrite it by a rule");
     }
+}
+
+/* Fields that the destination would lose or refuse. A rule that says create or hold has accepted
+ * that; one that takes the field out by a patch leaves nothing to find. */
+static void block_by_schema(struct world *w, struct object *o) {
+    const struct user_rule *u = o->user_rule >= 0 ? &w->o.rules[o->user_rule] : NULL;
+    const struct concern *worst = NULL;
+    size_t n = 0;
+    if ((u && u->verdict) ||
+        (o->verdict != V_CREATE && o->verdict != V_HOLD && o->verdict != V_UPDATE))
+        return;
+    for (const struct concern *c = o->concerns; c; c = c->next) {
+        if (c->kind == CONCERN_DOUBT)
+            continue;
+        n++;
+        worst = !worst || c->kind > worst->kind ? c : worst;
+    }
+    if (!n)
+        return;
+    const char *more = n > 1 ? arena_printf(w->a, " (and %zu more fields)", n - 1) : "";
+    bool lost = worst->kind == CONCERN_LOST;
+    decide(o, V_BLOCK, lost ? "schema-lost" : "schema-refused",
+           arena_printf(w->a,
+                        "%s: %s%s; take it out by a rule with a patch, or %s by a rule with "
+                        "verdict %s",
+                        worst->path, worst->why, more, lost ? "accept the loss" : "try it anyway",
+                        o->held ? "hold" : "create"));
+}
+
+/* A password that is there before its custom resource is used, not made anew. */
+static bool goes_first(const struct object *o, const struct object *owner) {
+    return order_carries_data(o->kind->src) && order_is_custom(owner->kind->src);
 }
 
 /* A wave of its own after the latest owner; cycles and long chains are cut at the depth bound. */
@@ -229,7 +423,7 @@ static int wave_of(struct world *w, struct object *o, unsigned depth) {
     int wave = o->kind->wave;
     for (const struct owner *x = o->owners; x && depth; x = x->next) {
         struct object *p = world_by_uid(w, x->uid);
-        if (p && p != o && owner_kept(w, x))
+        if (p && p != o && owner_kept(w, x) && !goes_first(o, p))
             wave = MAX(wave, wave_of(w, p, depth - 1) + 1);
     }
     return wave;
@@ -247,6 +441,9 @@ void classify_all(struct world *w) {
         struct object *o = w->objects.v[i];
         block_broken(o);
         decide_by_destination(w, o);
+        block_by_schema(w, o);
         o->wave = wave_of(w, o, OWNER_DEPTH_MAX);
     }
+    unclassified_mark(w);
+    pernamespace_hint(w);
 }

@@ -1,5 +1,7 @@
 #include "migrate/facts.h"
 
+#include "migrate/hold.h"
+
 static yyjson_val *label(yyjson_val *b, const char *key) {
     return json_get(b, "metadata", "labels", key);
 }
@@ -24,7 +26,7 @@ static const char *const system_managers[] = {
 };
 
 /* OpenShift's controllers name themselves openshift.io/CONTROLLER. */
-static bool is_system_manager(const char *name) {
+bool facts_system_manager(const char *name) {
     for (size_t i = 0; i < COUNT_OF(system_managers); i++)
         if (str_eq(name, system_managers[i]))
             return true;
@@ -37,7 +39,7 @@ bool facts_system_made(yyjson_val *body) {
     if (yyjson_arr_size(mf) == 0)
         return false;
     yyjson_arr_foreach (mf, i, max, m) {
-        if (!is_system_manager(json_str(m, "manager")))
+        if (!facts_system_manager(json_str(m, "manager")))
             return false;
     }
     return true;
@@ -52,7 +54,7 @@ static bool owns(yyjson_val *fields, const char *const *path) {
         return owns(yyjson_obj_get(fields, *path), path + 1);
     size_t i, max;
     yyjson_val *key, *val;
-    yyjson_obj_foreach (fields, i, max, key, val) {
+    json_obj_foreach (fields, i, max, key, val) {
         if (!str_eq(yyjson_get_str(key), ".") && owns(val, path + 1))
             return true;
     }
@@ -63,7 +65,7 @@ bool facts_user_owns(yyjson_val *body, const char *const *path) {
     yyjson_val *mf = json_get(body, "metadata", "managedFields"), *m;
     size_t i, max;
     yyjson_arr_foreach (mf, i, max, m) {
-        if (!is_system_manager(json_str(m, "manager")) && owns(json_get(m, "fieldsV1"), path))
+        if (!facts_system_manager(json_str(m, "manager")) && owns(json_get(m, "fieldsV1"), path))
             return true;
     }
     return false;
@@ -174,19 +176,73 @@ static bool olm_copy(yyjson_val *b) {
     return label(b, "olm.copiedFrom") != NULL;
 }
 
-/* Does not act, whoever saw to that. */
-static bool still(yyjson_val *b) {
-    return suspended(b) || json_int(json_get(b, "spec", "replicas"), 1) == 0;
-}
-
-/* The annotation alone holds nothing: somebody may have let the object loose by hand. */
-static bool held(yyjson_val *b) {
-    return annotation(b, "tandem.dev/held") && still(b);
-}
-
 static bool hold_asked(yyjson_val *b) {
     const char *v = yyjson_get_str(annotation(b, "tandem.dev/hold"));
     return v && !str_eq(v, "false");
+}
+
+static bool hold_refused(yyjson_val *b) {
+    return str_eq(yyjson_get_str(annotation(b, "tandem.dev/hold")), "false");
+}
+
+/* Scalers of KEDA (keda.sh/docs/latest/scalers) that take work which is there once for both
+ * clusters. The others measure load, of which each cluster has its own, or the time. */
+static bool is_queue(const char *type) {
+    static const char *const types[] = {"activemq",
+                                        "apache-kafka",
+                                        "artemis-queue",
+                                        "aws-dynamodb-streams",
+                                        "aws-kinesis-stream",
+                                        "aws-sqs-queue",
+                                        "azure-blob",
+                                        "azure-eventhub",
+                                        "azure-pipelines",
+                                        "azure-queue",
+                                        "azure-servicebus",
+                                        "beanstalkd",
+                                        "gcp-cloudtasks",
+                                        "gcp-pubsub",
+                                        "gcp-storage",
+                                        "github-runner",
+                                        "ibmmq",
+                                        "kafka",
+                                        "liiklus",
+                                        "nats-jetstream",
+                                        "nsq",
+                                        "pulsar",
+                                        "rabbitmq",
+                                        "redis",
+                                        "redis-cluster",
+                                        "redis-cluster-streams",
+                                        "redis-sentinel",
+                                        "redis-sentinel-streams",
+                                        "redis-streams",
+                                        "solace-event-queue",
+                                        "stan",
+                                        "temporal"};
+    for (size_t i = 0; i < COUNT_OF(types); i++)
+        if (str_eq(types[i], type))
+            return true;
+    return false;
+}
+
+static bool scales_consumers(yyjson_val *b) {
+    yyjson_val *triggers = json_get(b, "spec", "triggers"), *t;
+    size_t i, max;
+    yyjson_arr_foreach (triggers, i, max, t) {
+        if (is_queue(json_str(t, "type")))
+            return true;
+    }
+    return false;
+}
+
+static bool syncs_alone(yyjson_val *b) {
+    return yyjson_is_obj(json_get(b, "spec", "syncPolicy", "automated"));
+}
+
+static bool workflow_finished(yyjson_val *b) {
+    const char *phase = json_str(b, "status", "phase");
+    return str_eq(phase, "Succeeded") || str_eq(phase, "Failed") || str_eq(phase, "Error");
 }
 
 static bool registry_token(yyjson_val *b) {
@@ -216,11 +272,11 @@ static const struct {
 } table[] = {
     {FACT_DELETING, NULL, NULL, is_deleting},
     {FACT_SYSTEM_MADE, NULL, NULL, facts_system_made},
-    {FACT_HELD, NULL, NULL, held},
-    {FACT_STILL, "batch", NULL, still},
-    {FACT_STILL, "apps", NULL, still},
-    {FACT_STILL, "", "ReplicationController", still},
     {FACT_HOLD_ASKED, NULL, NULL, hold_asked},
+    {FACT_HOLD_REFUSED, NULL, NULL, hold_refused},
+    {FACT_ACTS, "keda.sh", "ScaledObject", scales_consumers},
+    {FACT_ACTS, "argoproj.io", "Application", syncs_alone},
+    {FACT_FINISHED, "argoproj.io", "Workflow", workflow_finished},
     {FACT_BOOTSTRAP_RBAC, "rbac.authorization.k8s.io", NULL, bootstrap_rbac},
     {FACT_AGGREGATED, "rbac.authorization.k8s.io", "ClusterRole", aggregated},
     {FACT_TOKEN, "", "Secret", token},
@@ -245,8 +301,17 @@ static const struct {
     {FACT_SNAPSHOT_BOUND, "snapshot.storage.k8s.io", "VolumeSnapshotContent", snapshot_bound},
 };
 
+/* Does not act, whoever saw to that; and by whom. The annotation alone holds nothing: somebody may
+ * have let the object loose by hand. */
+static uint32_t stillness(const char *group, const char *kind, yyjson_val *body) {
+    const struct hold_row *row = hold_row_for(group, kind);
+    if (!row || !hold_holds(row, body))
+        return 0;
+    return FACT_STILL | (annotation(body, HOLD_ANNOTATION) ? (uint32_t)FACT_HELD : 0);
+}
+
 uint32_t facts_read(const char *group, const char *kind, yyjson_val *body) {
-    uint32_t bits = 0;
+    uint32_t bits = stillness(group, kind, body);
     for (size_t i = 0; i < COUNT_OF(table); i++) {
         if ((!table[i].group || str_eq(table[i].group, group)) &&
             (!table[i].kind || str_eq(table[i].kind, kind)) && table[i].test(body))
@@ -269,7 +334,7 @@ struct owner *facts_owners(struct arena *a, yyjson_val *body) {
         split_api_version(a, json_str(r, "apiVersion"), &o->group);
         o->kind = arena_strdup(a, json_str(r, "kind"));
         o->name = arena_strdup(a, json_str(r, "name"));
-        o->uid = arena_strdup(a, json_str(r, "uid"));
+        o->uid = uid_of(json_str(r, "uid"));
         o->controller = yyjson_is_true(json_get(r, "controller"));
         *tail = o;
         tail = &o->next;

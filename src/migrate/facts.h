@@ -10,6 +10,8 @@ struct owner *facts_owners(struct arena *a, yyjson_val *body);
 /* True when only parts of the control plane have written fields of the body; false when it names no
  * manager at all, since exports and some proxies leave them out. */
 bool facts_system_made(yyjson_val *body);
+/* Is it a part of the control plane (kube-controller-manager, …)? */
+bool facts_system_manager(const char *manager);
 /* ACCOUNT-token- or ACCOUNT-dockercfg- and five characters of the alphabet that the controllers
  * draw names from (k8s.io/apimachinery util/rand): a name that a person would hardly choose. */
 bool facts_token_name(const char *name, const char *account);

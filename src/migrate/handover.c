@@ -1,26 +1,19 @@
-#include "migrate/handover.h"
-
 #include <errno.h>
 
-#include "base/clock.h"
+#include "base/log.h"
 #include "kube/list.h"
 #include "migrate/facts.h"
-#include "migrate/hold.h"
+#include "migrate/handover_impl.h"
+#include "migrate/managers.h"
+#include "migrate/rules.h"
+#include "migrate/singleton.h"
 
-enum { SETTLE_MS = 1200, ATTEMPTS = 5 };
+enum { ATTEMPTS = 5, CHUNK = 64 };
 
 const char *handover_state_name(enum handover_state s) {
     static const char *const names[] = {"handed over", "already", "finished", "alone", "failed"};
     return s < COUNT_OF(names) ? names[s] : "?";
 }
-
-/* One held object found in `to`. */
-struct held {
-    const struct kube_resource *r;
-    const struct hold_row *row;
-    const char *ns, *name;
-    struct held *next;
-};
 
 struct finder {
     struct arena *a;
@@ -28,7 +21,7 @@ struct finder {
     const struct hold_row *row;
     const char *const *inc, *const *exc;
     bool acting; /* look for what acts, else for what is held */
-    struct held *first;
+    struct held *first, **tail;
 };
 
 static bool matches_any(const char *const *patterns, const char *s) {
@@ -43,44 +36,75 @@ static bool in_scope(const struct finder *f, const char *ns) {
     return in && !matches_any(f->exc, ns);
 }
 
-/* Acts by itself: neither held nor suspended nor at its end, and nobody's child. */
-static bool acts(const struct hold_row *row, yyjson_val *item) {
-    uint32_t facts = facts_read(row->group, row->kind, item);
-    return !(facts & (row->not_when | FACT_HELD | FACT_DELETING)) &&
+/* Acts by itself: neither held nor suspended nor at its end, and nobody's child. Of kinds of which
+ * only some are held, those that the object itself says it of. */
+static bool acts(const struct hold_row *row, const struct kube_resource *r, yyjson_val *item) {
+    uint32_t facts = facts_read(r->group, r->kind, item);
+    bool wanted = row->not_when == UINT32_MAX
+                      ? facts & FACT_HOLD_ASKED || singleton_of(r->group, r->kind, item)
+                      : hold_by_row(row, facts);
+    return wanted && !(facts & (FACT_STILL | FACT_HELD | FACT_DELETING | FACT_HOLD_REFUSED)) &&
            !json_get(item, "metadata", "ownerReferences");
+}
+
+static bool has_controller(yyjson_val *item) {
+    yyjson_val *owners = json_get(item, "metadata", "ownerReferences"), *o;
+    size_t i, max;
+    yyjson_arr_foreach (owners, i, max, o) {
+        if (yyjson_is_true(json_get(o, "controller")))
+            return true;
+    }
+    return false;
+}
+
+/* Held by tandem itself: a Deployment's controller copies its annotations to its ReplicaSets, and
+ * takes none away again (pkg/controller/deployment/util, SetNewReplicaSetAnnotations). */
+static bool is_held(const struct kube_resource *r, yyjson_val *item) {
+    bool copied = str_eq(r->kind, "ReplicaSet") && has_controller(item);
+    return !copied && json_str(item, "metadata", "annotations", HOLD_ANNOTATION);
 }
 
 static int found(void *ctx, yyjson_val *item, struct err *e UNUSED) {
     struct finder *f = ctx;
     const char *ns = json_str(item, "metadata", "namespace");
-    bool wanted = f->acting ? acts(f->row, item)
-                            : json_str(item, "metadata", "annotations", HOLD_ANNOTATION) != NULL;
+    bool wanted = f->acting ? acts(f->row, f->r, item) : is_held(f->r, item);
     if (!wanted || !in_scope(f, ns ? ns : ""))
         return 0;
     struct held *h = arena_new_of(f->a, struct held);
-    *h = (struct held){f->r, f->row, arena_strdup(f->a, ns),
-                       arena_strdup(f->a, json_str(item, "metadata", "name")), f->first};
-    f->first = h;
+    *h = (struct held){.r = f->r,
+                       .row = f->row,
+                       .ns = arena_strdup(f->a, ns),
+                       .name = arena_strdup(f->a, json_str(item, "metadata", "name"))};
+    *f->tail = h;
+    f->tail = &h->next;
     return 0;
 }
 
+static bool looks_at(const struct hold_row *row, const struct kube_resource *r) {
+    return r->preferred && r->verbs & KUBE_LIST && !strchr(r->plural, '/') && hold_row_of(r) == row;
+}
+
+/* In the order of the table. */
 static int find(struct arena *a, struct kube_client *c, const struct kube_discovery *d,
                 const char *const *inc, const char *const *exc, bool acting, struct held **ret,
                 struct err *e) {
-    size_t n;
+    size_t n, kinds;
     const struct hold_row *rows = hold_rows(&n);
-    struct finder f = {.a = a, .inc = inc, .exc = exc, .acting = acting};
+    const struct kube_resource *all;
+    struct finder f = {.a = a, .inc = inc, .exc = exc, .acting = acting, .tail = &f.first};
+    kinds = kube_discovery_all(d, &all);
     for (size_t i = 0; i < n; i++) {
         f.row = &rows[i];
-        f.r = kube_discovery_find(d, rows[i].group, NULL, rows[i].kind);
-        /* What is held only where it is asked for runs in both clusters otherwise. */
-        if (!f.r || (acting && rows[i].not_when == UINT32_MAX))
-            continue;
-        struct kube_list_fn fn = {.item = found, .ctx = &f};
-        struct kube_list_opts lo = {0};
-        int r = kube_list(c, a, f.r, &lo, &fn, NULL, e);
-        if (r < 0)
-            return err_ctx(e, r, "looking at %s", f.r->plural);
+        for (size_t k = 0; k < kinds; k++) {
+            if (!looks_at(f.row, &all[k]))
+                continue;
+            f.r = &all[k];
+            struct kube_list_fn fn = {.item = found, .ctx = &f};
+            struct kube_list_opts lo = {0};
+            int r = kube_list(c, a, f.r, &lo, &fn, NULL, e);
+            if (r < 0)
+                return err_ctx(e, r, "looking at %s", f.r->plural);
+        }
     }
     *ret = f.first;
     return 0;
@@ -94,14 +118,28 @@ static int find_held(struct arena *a, struct kube_client *c, const struct kube_d
 
 /* --- one change of one object --- */
 
-struct side {
-    struct kube_client *c;
-    char slot;
-};
+/* The object where this side serves it: a version that only the other one serves is answered with
+ * 404, and its twin would be taken for missing. */
+static char *path_at(struct arena *a, const struct side *s, const struct held *h) {
+    const struct kube_resource *r = NULL;
+    if (s->d)
+        r = kube_discovery_find(s->d, h->r->group, h->r->version, h->r->kind);
+    if (s->d && !r)
+        r = kube_discovery_find(s->d, h->r->group, NULL, h->r->kind);
+    return kube_path(a, r ? r : h->r, h->ns, h->name, NULL);
+}
 
-static int read_live(struct arena *a, const struct side *s, const struct held *h, yyjson_val **ret,
-                     struct err *e) {
-    return kube_get(s->c, a, kube_path(a, h->r, h->ns, h->name, NULL), NULL, ret, e);
+int handover_read(struct arena *a, const struct side *s, const struct held *h, yyjson_val **ret,
+                  struct err *e) {
+    return kube_get(s->c, a, path_at(a, s, h), NULL, ret, e);
+}
+
+static struct side side_from(const struct handover_opts *o) {
+    return (struct side){o->from, o->from_slot, o->from_discovery};
+}
+
+static struct side side_to(const struct handover_opts *o) {
+    return (struct side){o->to, o->to_slot, o->discovery};
 }
 
 static int journalled_patch(struct arena *a, const struct handover_opts *o, const struct side *s,
@@ -119,7 +157,7 @@ static int journalled_patch(struct arena *a, const struct handover_opts *o, cons
      * alone tells what was; the change itself is what matters. */
     bool written = o->journal && journal_effects_begin(o->journal, o->run, &ef, 1, NULL) >= 0;
     struct kube_req req = {.method = "PATCH",
-                           .path = kube_path(a, h->r, h->ns, h->name, NULL),
+                           .path = path_at(a, s, h),
                            .query = "fieldManager=tandem",
                            .content_type = "application/merge-patch+json",
                            .body = patch,
@@ -143,62 +181,61 @@ static const struct {
              [UNHOLD] = {"unhold", unhold_patch},
              [STAY] = {"unhold", stay_patch}};
 
+/* Our change took the field that holds away from who owned it; without this its owner's next
+ * server-side apply would meet a conflict. Handing over goes on without. */
+static void give_back(struct arena *a, const struct side *s, const struct held *h, bool held,
+                      yyjson_val *before) {
+    struct err e = {0};
+    int r = -EAGAIN;
+    for (unsigned i = 0; i < ATTEMPTS && r == -EAGAIN; i++) {
+        yyjson_val *after;
+        struct kube_req req = {.method = "PATCH",
+                               .path = path_at(a, s, h),
+                               .query = "fieldManager=" MANAGER_OWN,
+                               .content_type = "application/merge-patch+json",
+                               .idempotent = true};
+        struct kube_resp resp;
+        r = handover_read(a, s, h, &after, &e);
+        if (r >= 0 && !(req.body = managers_hand_over(a, before, after, held, &req.body_len)))
+            return;
+        if (r >= 0)
+            r = kube_do(s->c, a, &req, &resp, &e);
+    }
+    if (r < 0)
+        log_warn("%s %s/%s: %s has no other owner than " MANAGER_OWN " now: %s", h->r->kind, h->ns,
+                 h->name, h->row->path, err_msg(&e));
+}
+
+/* StatefulSets of 1.27 on may delete their claims with their pods (StatefulSetAutoDeletePVC). */
+static bool would_delete_claims(const struct held *h, yyjson_val *live) {
+    yyjson_val *policy = json_get(live, "spec", "persistentVolumeClaimRetentionPolicy");
+    return str_eq(h->r->kind, "StatefulSet") && str_eq(h->row->path, "/spec/replicas") &&
+           str_eq(json_str(policy, "whenScaled"), "Delete");
+}
+
 /* 1 changed, 0 was so. A write of somebody else in between (409) is read again. */
 static int set_held(struct arena *a, const struct handover_opts *o, const struct side *s,
                     const struct held *h, enum step to_do, struct err *e) {
     int r = -EAGAIN;
     for (unsigned i = 0; i < ATTEMPTS && r == -EAGAIN; i++) {
         yyjson_val *live;
-        r = read_live(a, s, h, &live, e);
+        r = handover_read(a, s, h, &live, e);
         if (r < 0)
             return r;
         char *patch = steps[to_do].patch(a, live, h->row);
         if (!patch)
             return 0;
-        yyjson_val *now = json_get(live, "spec", h->row->field);
-        const char *previous = arena_printf(a, "{\"/spec/%s\":%s}", h->row->field,
-                                            now ? json_write(a, now, NULL) : "null");
+        if (to_do == HOLD && would_delete_claims(h, live))
+            return err_set(e, -EGUARD,
+                           "with replicas 0 its claims would be deleted in %c "
+                           "(persistentVolumeClaimRetentionPolicy): set whenScaled to Retain",
+                           s->slot);
+        const char *previous = hold_previous(a, h->row, hold_value(a, h->row, live));
         r = journalled_patch(a, o, s, h, steps[to_do].verb, patch, previous, e);
+        if (r >= 0)
+            give_back(a, s, h, to_do == HOLD, live);
     }
     return r < 0 ? r : 1;
-}
-
-/* The controller of `from` may be in the middle of starting a run when the hold arrives: wait until
- * what it shows of its last run stands still. */
-static void let_settle(struct arena *a, const struct side *s, const struct held *h) {
-    char last[64] = "?";
-    for (unsigned i = 0; i < 4; i++) {
-        yyjson_val *live;
-        if (read_live(a, s, h, &live, NULL) < 0)
-            return;
-        const char *t = json_str(live, "status", "lastScheduleTime");
-        if (str_eq(t ? t : "", last))
-            return;
-        snprintf(last, sizeof last, "%s", t ? t : "");
-        clock_sleep_ms(SETTLE_MS / 4);
-    }
-}
-
-/* Without it the destination's controller would count from the CronJob's creation and fire missed
- * runs at once (hazard 1). */
-static int carry_last_schedule(struct arena *a, const struct side *from, const struct side *to,
-                               const struct held *h, struct err *e) {
-    yyjson_val *live;
-    if (!str_eq(h->r->kind, "CronJob") || read_live(a, from, h, &live, NULL) < 0)
-        return 0;
-    const char *t = json_str(live, "status", "lastScheduleTime");
-    if (!t)
-        return 0;
-    char *patch = arena_printf(a, "{\"status\":{\"lastScheduleTime\":\"%s\"}}", t);
-    struct kube_req req = {.method = "PATCH",
-                           .path = kube_path(a, h->r, h->ns, h->name, "status"),
-                           .query = "fieldManager=tandem",
-                           .content_type = "application/merge-patch+json",
-                           .body = patch,
-                           .body_len = strlen(patch),
-                           .idempotent = true};
-    struct kube_resp resp;
-    return kube_do(to->c, a, &req, &resp, e);
 }
 
 static void fill(struct handover_item *it, enum handover_state s, const char *note) {
@@ -206,56 +243,53 @@ static void fill(struct handover_item *it, enum handover_state s, const char *no
     it->note = note;
 }
 
-/* What became of the twin in `from`. */
-enum twin { TWIN_NONE, TWIN_HELD, TWIN_STOPPED /* by its owner */, TWIN_FINISHED };
-
 static int stop_twin(struct arena *a, const struct handover_opts *o, const struct side *from,
-                     const struct held *h, enum twin *ret, struct err *e) {
+                     struct held *h, struct err *e) {
     yyjson_val *twin;
     if (!from->c)
         return err_set(e, -EHOSTUNREACH, "cluster %c does not answer", from->slot);
-    *ret = TWIN_NONE;
-    int r = read_live(a, from, h, &twin, e);
+    h->twin = TWIN_NONE;
+    int r = handover_read(a, from, h, &twin, e);
     if (r == -ENOENT)
         return 0;
     if (r < 0)
         return r;
     uint32_t facts = facts_read(h->r->group, h->r->kind, twin);
-    *ret = facts & FACT_FINISHED                              ? TWIN_FINISHED
-           : (facts & (FACT_STILL | FACT_HELD)) == FACT_STILL ? TWIN_STOPPED
-                                                              : TWIN_HELD;
-    if (*ret != TWIN_HELD)
+    h->twin = facts & FACT_FINISHED                              ? TWIN_FINISHED
+              : (facts & (FACT_STILL | FACT_HELD)) == FACT_STILL ? TWIN_STOPPED
+                                                                 : TWIN_HELD;
+    if (h->twin != TWIN_HELD)
         return 0;
-    r = set_held(a, o, from, h, HOLD, e);
-    if (r > 0)
-        let_settle(a, from, h);
-    return r;
+    if (!(facts & FACT_HELD))
+        quiet_window(h, o->cancel);
+    return set_held(a, o, from, h, HOLD, e);
 }
 
 /* Before anything is stopped for its sake. */
 static int check_loose(struct arena *a, const struct side *to, const struct held *h,
                        struct err *e) {
     yyjson_val *live;
-    int r = read_live(a, to, h, &live, e);
+    int r = handover_read(a, to, h, &live, e);
     if (r < 0 || unhold_patch(a, live, h->row))
         return r;
     const char *note = json_str(live, "metadata", "annotations", HOLD_ANNOTATION);
     return err_set(e, -EBADMSG,
-                   "its annotation " HOLD_ANNOTATION " holds %s, which is no value of spec.%s: put "
+                   "its annotation " HOLD_ANNOTATION " holds %s, which is no value of %s: put "
                    "the right one there",
-                   note ? note : "nothing", h->row->field);
+                   note ? note : "nothing", h->row->path);
 }
 
 static bool no_answer(const struct err *e) {
-    return !e->http && e->code != -EBADMSG;
+    return !e->http && e->code != -EBADMSG && e->code != -EGUARD;
 }
 
 /* Lets it act in `to`, or not, as its twin tells. */
 static int let_loose(struct arena *a, const struct handover_opts *o, const struct held *h,
-                     enum twin twin, struct handover_item *it, struct err *e) {
-    struct side from = {o->from, o->from_slot}, to = {o->to, o->to_slot};
+                     struct err *e) {
+    struct side from = side_from(o), to = side_to(o);
+    struct handover_item *it = h->item;
     int r = 0;
-    switch (twin) {
+    switch (h->twin) {
     case TWIN_FINISHED:
         fill(it, HAND_FINISHED, "has run to its end where it acted; does not run again");
         return o->forward ? set_held(a, o, &to, h, STAY, e) : 0;
@@ -263,33 +297,77 @@ static int let_loose(struct arena *a, const struct handover_opts *o, const struc
         fill(it, HAND_ALREADY,
              arena_printf(a, "its owner has stopped it in %c: it acts in neither", o->from_slot));
         return set_held(a, o, &to, h, STAY, e);
-    case TWIN_HELD: r = carry_last_schedule(a, &from, &to, h, e); break;
+    case TWIN_HELD: r = quiet_carry(a, o->discovery, &from, &to, h, e); break;
     case TWIN_NONE:
     default: break;
     }
     return r < 0 ? r : set_held(a, o, &to, h, UNHOLD, e);
 }
 
-static void hand_one(struct arena *a, const struct handover_opts *o, const struct held *h,
-                     struct handover_item *it) {
-    struct side from = {o->from, o->from_slot}, to = {o->to, o->to_slot};
+static void stop_one(struct arena *a, const struct handover_opts *o, struct held *h) {
+    struct side from = side_from(o), to = side_to(o);
     struct err e = {0};
-    enum twin twin = TWIN_NONE;
-    int r = check_loose(a, &to, h, &e);
-    int stopped = r < 0 ? 0 : stop_twin(a, o, &from, h, &twin, &e);
-    if (stopped < 0 && !(o->from_unreachable_ok && no_answer(&e))) {
-        fill(it, HAND_FAILED, arena_printf(a, "cannot be held where it acts: %s", err_msg(&e)));
+    h->failed = check_loose(a, &to, h, &e) < 0;
+    if (h->failed) {
+        fill(h->item, HAND_FAILED, arena_printf(a, "cannot be let loose: %s", err_msg(&e)));
         return;
     }
-    fill(it, twin == TWIN_NONE ? HAND_ALONE : HAND_DONE,
-         arena_printf(a, "acts in %c now%s", o->to_slot,
-                      stopped < 0         ? "; the other cluster does not answer, and was not held"
-                      : twin == TWIN_NONE ? "; the other cluster does not have it"
-                                          : ""));
-    if (r >= 0)
-        r = let_loose(a, o, h, twin, it, &e);
-    if (r < 0)
-        fill(it, HAND_FAILED, arena_printf(a, "cannot be let loose: %s", err_msg(&e)));
+    h->unheld = stop_twin(a, o, &from, h, &e) < 0;
+    h->failed = h->unheld && !(o->from_unreachable_ok && no_answer(&e));
+    if (h->failed)
+        fill(h->item, HAND_FAILED,
+             arena_printf(a, "cannot be held where it acts: %s", err_msg(&e)));
+}
+
+static void loose_one(struct arena *a, const struct handover_opts *o, struct held *h) {
+    struct err e = {0};
+    if (h->failed)
+        return;
+    fill(h->item, h->twin == TWIN_NONE ? HAND_ALONE : HAND_DONE,
+         arena_printf(a, "acts in %c now%s%s", o->to_slot,
+                      h->unheld ? "; the other cluster does not answer, and was not held"
+                      : h->twin == TWIN_NONE ? "; the other cluster does not have it"
+                                             : "",
+                      h->under_way ? h->under_way : ""));
+    if (let_loose(a, o, h, &e) < 0)
+        fill(h->item, HAND_FAILED, arena_printf(a, "cannot be let loose: %s", err_msg(&e)));
+}
+
+static bool stopped(const struct handover_opts *o) {
+    return o->cancel && atomic_load(&o->cancel->stop);
+}
+
+/* Some of one row: all are stopped, then one wait for all, then all are let loose. */
+static void hand_chunk(struct arena *a, const struct handover_opts *o, struct held *first,
+                       struct held *end) {
+    struct side from = side_from(o);
+    for (struct held *h = first; h != end; h = h->next)
+        stop_one(a, o, h);
+    quiet_wait(a, &from, first, end, o->cancel);
+    for (struct held *h = first; h != end; h = h->next)
+        loose_one(a, o, h);
+}
+
+static struct held *chunk_end(struct held *h) {
+    const struct hold_row *row = h->row;
+    for (size_t n = 0; h && h->row == row && n < CHUNK; n++)
+        h = h->next;
+    return h;
+}
+
+/* What drives others is stopped before them and let loose after them: it would undo their holds. */
+static int hand_all(struct arena *a, const struct handover_opts *o, struct held *first,
+                    struct err *e) {
+    struct held *rest = first;
+    for (; rest && rest->row->drives && !stopped(o); rest = rest->next)
+        stop_one(a, o, rest);
+    for (struct held *h = rest, *end; h && !stopped(o); h = end) {
+        end = chunk_end(h);
+        hand_chunk(a, o, h, end);
+    }
+    for (struct held *h = first; h != rest && !stopped(o); h = h->next)
+        loose_one(a, o, h);
+    return stopped(o) ? err_set(e, -ESTOPPED, "stopped; run it again to go on") : 0;
 }
 
 static struct handover_item *new_item(struct arena *a, const struct held *h,
@@ -300,19 +378,46 @@ static struct handover_item *new_item(struct arena *a, const struct held *h,
     return it;
 }
 
+static bool tells_of_hold(const struct journal_effect *ef) {
+    return str_eq(ef->verb, "hold") || str_eq(ef->verb, "unhold") ||
+           (str_eq(ef->verb, "create") && ef->previous);
+}
+
+/* What this run never held may be each cluster's own, or a rule lets it act in both. Without a
+ * journal nobody knows: then it is better held than doubled. */
+static bool was_held(struct arena *a, const struct handover_opts *o, const struct held *h) {
+    const char slots[2][2] = {{o->from_slot, 0}, {o->to_slot, 0}};
+    const char *ref = object_ref_of(a, h->r->group, h->r->kind, h->ns, h->name);
+    if (rules_system_namespace(h->ns))
+        return false;
+    if (!o->journal || str_empty(o->run))
+        return true;
+    for (size_t i = 0; i < COUNT_OF(slots); i++) {
+        struct journal_effect *v;
+        size_t n;
+        if (journal_effects_of(o->journal, a, o->run, slots[i], ref, &v, &n, NULL) < 0)
+            return true;
+        for (size_t k = 0; k < n; k++)
+            if (tells_of_hold(&v[k]))
+                return true;
+    }
+    return false;
+}
+
 /* What acts in both clusters (the one that was to stop did not answer at the time) is held in
  * `from`. */
 static int stop_doubles(struct arena *a, const struct handover_opts *o,
                         struct handover_item **first, struct err *e) {
-    struct side from = {o->from, o->from_slot}, to = {o->to, o->to_slot};
+    struct side from = side_from(o), to = side_to(o);
     struct held *h = NULL;
-    if (!from.c)
+    if (!from.c || !from.d)
         return 0;
-    int r = find(a, o->from, o->discovery, o->ns_include, o->ns_exclude, true, &h, e);
+    int r = find(a, o->from, o->from_discovery, o->ns_include, o->ns_exclude, true, &h, e);
     for (; r >= 0 && h; h = h->next) {
         yyjson_val *twin;
         struct err why = {0};
-        if (read_live(a, &to, h, &twin, NULL) < 0 || !acts(h->row, twin))
+        if (handover_read(a, &to, h, &twin, NULL) < 0 || !acts(h->row, h->r, twin) ||
+            !was_held(a, o, h))
             continue;
         *first = new_item(a, h, *first);
         if (o->dry_run)
@@ -333,17 +438,14 @@ int handover(struct arena *a, const struct handover_opts *o, struct handover_ite
     if (r < 0)
         return r;
     struct handover_item *first = NULL;
-    for (; h; h = h->next) {
-        if (o->cancel && atomic_load(&o->cancel->stop))
-            return err_set(e, -ESTOPPED, "stopped; run it again to go on");
-        first = new_item(a, h, first);
-        if (o->dry_run)
-            fill(first, HAND_ALREADY, "would be handed over");
-        else
-            hand_one(a, o, h, first);
-        *ret = first;
+    for (struct held *i = h; i; i = i->next) {
+        first = i->item = new_item(a, i, first);
+        fill(first, HAND_ALREADY, o->dry_run ? "would be handed over" : "not reached");
     }
-    r = stop_doubles(a, o, &first, e);
+    *ret = first;
+    r = o->dry_run ? 0 : hand_all(a, o, h, e);
+    if (r >= 0)
+        r = stop_doubles(a, o, &first, e);
     *ret = first;
     return r;
 }

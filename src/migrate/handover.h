@@ -26,7 +26,8 @@ struct handover_item {
 struct handover_opts {
     struct kube_client *from, *to; /* from stops acting, to begins; from NULL: it is dead */
     char from_slot, to_slot;
-    const struct kube_discovery *discovery; /* of `to` */
+    /* Of each: they may serve one kind in different versions. from's NULL: it is dead. */
+    const struct kube_discovery *discovery, *from_discovery; /* discovery: of `to` */
     const char *const *ns_include, *const *ns_exclude;
     struct journal *journal; /* NULL: works without (from annotations alone) */
     const char *run;

@@ -1,206 +1,104 @@
+/* The interpreter: reads each kind once, shows every body to the rows that look at its kind. */
 #include "migrate/hazards.h"
 
 #include <errno.h>
 
+#include "base/log.h"
 #include "kube/list.h"
+#include "migrate/hazards_impl.h"
+#include "migrate/order.h"
 #include "migrate/refs.h"
+#include "migrate/rules.h"
+#include "migrate/world_impl.h"
 
-const char *severity_name(enum severity s) {
-    static const char *const names[] = {"info", "warning", "blocker"};
-    return s < COUNT_OF(names) ? names[s] : "?";
+/* --- reporting --- */
+
+static char slot_of(const struct scene *sc, bool destination) {
+    const struct world_opts *o = world_opts(sc->w);
+    return destination ? o->dst_slot : o->src_slot;
 }
 
-/* --- checks on one object; each returns its evidence or NULL --- */
-
-static const char *acts_by_schedule(struct arena *a, struct world *w UNUSED, const struct object *o,
-                                    yyjson_val *body) {
-    const char *t = json_str(body, "spec", "schedule");
-    return o->facts & FACT_SUSPENDED ? NULL : arena_printf(a, "schedule %s", t ? t : "?");
+static const char *place_of(const struct look *l) {
+    const char *in = l->destination ? (slot_of(l->sc, true) == 'a' ? " (in A)" : " (in B)") : "";
+    return arena_printf(l->sc->out->a, "%s %s%s%s%s", l->kind->kind, l->ns, *l->ns ? "/" : "",
+                        l->name, in);
 }
 
-static const char *unfinished_job(struct arena *a UNUSED, struct world *w UNUSED,
-                                  const struct object *o, yyjson_val *body UNUSED) {
-    return o->facts & (FACT_FINISHED | FACT_SUSPENDED) || o->owners ? NULL : "has not finished";
-}
-
-static const char *load_balancer(struct arena *a UNUSED, struct world *w UNUSED,
-                                 const struct object *o UNUSED, yyjson_val *body) {
-    return str_eq(json_str(body, "spec", "type"), "LoadBalancer") ? "type LoadBalancer" : NULL;
-}
-
-static const char *scaled_up(struct arena *a, struct world *w UNUSED, const struct object *o UNUSED,
-                             yyjson_val *body) {
-    int64_t now = json_int(json_get(body, "status", "desiredReplicas"), 0);
-    int64_t least = json_int(json_get(body, "spec", "minReplicas"), 1);
-    return now > least ? arena_printf(a, "runs %lld replicas, minReplicas is %lld", (long long)now,
-                                      (long long)least)
-                       : NULL;
-}
-
-static const char *deletes_claims(struct arena *a UNUSED, struct world *w UNUSED,
-                                  const struct object *o UNUSED, yyjson_val *body) {
-    const char *p = json_str(body, "spec", "persistentVolumeClaimRetentionPolicy", "whenScaled");
-    return str_eq(p, "Delete") ? "whenScaled: Delete" : NULL;
-}
-
-static const char *deletes_volume(struct arena *a UNUSED, struct world *w UNUSED,
-                                  const struct object *o, yyjson_val *body) {
-    const char *p = json_str(body, "spec", "persistentVolumeReclaimPolicy");
-    return str_eq(p, "Delete") && !(o->facts & FACT_PV_DYNAMIC)
-               ? "persistentVolumeReclaimPolicy: Delete"
-               : NULL;
-}
-
-static const char *empty_claim(struct arena *a, struct world *w, const struct object *o UNUSED,
-                               yyjson_val *body) {
-    const char *pv = json_str(body, "spec", "volumeName");
-    const struct object *v = pv ? world_find(w, "", "PersistentVolume", "", pv) : NULL;
-    return v && (v->facts & FACT_PV_DYNAMIC) ? arena_printf(a, "volume %s stays in the source", pv)
-                                             : NULL;
-}
-
-static const char *fails_closed(struct arena *a, struct world *w UNUSED,
-                                const struct object *o UNUSED, yyjson_val *body) {
-    yyjson_val *hooks = json_get(body, "webhooks"), *h;
-    size_t i, max;
-    yyjson_arr_foreach (hooks, i, max, h) {
-        const char *policy = json_str(h, "failurePolicy");
-        if (json_get(h, "clientConfig", "service") && !str_eq(policy, "Ignore"))
-            return arena_printf(a, "webhook %s, failurePolicy Fail", json_str(h, "name"));
-    }
-    return NULL;
-}
-
-static const char *conversion_webhook(struct arena *a UNUSED, struct world *w UNUSED,
-                                      const struct object *o UNUSED, yyjson_val *body) {
-    return str_eq(json_str(body, "spec", "conversion", "strategy"), "Webhook")
-               ? "conversion by a webhook"
-               : NULL;
-}
-
-static const char *no_disruption(struct arena *a UNUSED, struct world *w UNUSED,
-                                 const struct object *o UNUSED, yyjson_val *body) {
-    yyjson_val *st = json_get(body, "status");
-    bool none = json_int(json_get(st, "disruptionsAllowed"), -1) == 0 &&
-                json_int(json_get(st, "expectedPods"), 0) > 0;
-    return none ? "disruptionsAllowed is 0" : NULL;
-}
-
-static const char *cloud_identity(struct arena *a, struct world *w UNUSED,
-                                  const struct object *o UNUSED, yyjson_val *body) {
-    static const char *const keys[] = {"eks.amazonaws.com/role-arn",
-                                       "iam.gke.io/gcp-service-account",
-                                       "azure.workload.identity/client-id"};
-    for (size_t i = 0; i < COUNT_OF(keys); i++)
-        if (json_get(body, "metadata", "annotations", keys[i]))
-            return arena_printf(a, "annotation %s", keys[i]);
-    return NULL;
-}
-
-static const char *manual_token(struct arena *a UNUSED, struct world *w UNUSED,
-                                const struct object *o, yyjson_val *body UNUSED) {
-    return o->facts & FACT_TOKEN && o->verdict != V_SKIP
-               ? "its token is another one in the destination"
-               : NULL;
-}
-
-static const char *default_class(struct arena *a UNUSED, struct world *w UNUSED,
-                                 const struct object *o UNUSED, yyjson_val *body) {
-    const char *k =
-        json_str(body, "metadata", "annotations", "storageclass.kubernetes.io/is-default-class");
-    return str_eq(k, "true") ? "marked as the default" : NULL;
-}
-
-static const char *node_agent(struct arena *a UNUSED, struct world *w UNUSED,
-                              const struct object *o UNUSED, yyjson_val *body) {
-    yyjson_val *spec = json_get(body, "spec", "template", "spec");
-    if (yyjson_is_true(json_get(spec, "hostNetwork")))
-        return "hostNetwork";
-    return yyjson_is_true(json_get(spec, "hostPID")) ? "hostPID" : NULL;
-}
-
-static const char *external_dns(struct arena *a UNUSED, struct world *w UNUSED,
-                                const struct object *o UNUSED, yyjson_val *body) {
-    yyjson_val *cs = json_get(body, "spec", "template", "spec", "containers"), *c;
-    size_t i, max;
-    yyjson_arr_foreach (cs, i, max, c) {
-        const char *image = json_str(c, "image");
-        if (image && strstr(image, "external-dns"))
-            return "image external-dns";
-    }
-    return NULL;
-}
-
-#define ADM "admissionregistration.k8s.io"
-
-static const struct hazard_row rows[] = {
-    {"H1-cronjob", SEV_INFO, "batch", "CronJob", acts_by_schedule,
-     "created suspended; `tandem activate` hands it over"},
-    {"H3-job", SEV_INFO, "batch", "Job", unfinished_job,
-     "created suspended; `tandem activate` hands it over"},
-    {"H4-external-dns", SEV_WARNING, "apps", "Deployment", external_dns,
-     "two with one owner id delete each other's records: hold it by a rule"},
-    {"H6-load-balancer", SEV_WARNING, "", "Service", load_balancer,
-     "the destination's cloud makes a second load balancer: count its cost, check fixed addresses"},
-    {"H7-cold", SEV_WARNING, "autoscaling", "HorizontalPodAutoscaler", scaled_up,
-     "idle, the destination scales down: raise minReplicas there until it has the traffic"},
-    {"H9-shared-volume", SEV_WARNING, "", "PersistentVolume", deletes_volume,
-     "deleting it in one cluster deletes what both use: set Retain in both"},
-    {"H10-claims", SEV_WARNING, "apps", "StatefulSet", deletes_claims,
-     "scaling to 0 deletes its claims: set whenScaled to Retain before holding it"},
-    {"H15-webhook", SEV_WARNING, ADM, "ValidatingWebhookConfiguration", fails_closed,
-     "created last; see that its Service has ready endpoints in the destination"},
-    {"H15-webhook", SEV_WARNING, ADM, "MutatingWebhookConfiguration", fails_closed,
-     "created last; see that its Service has ready endpoints in the destination"},
-    {"H16-conversion", SEV_WARNING, "apiextensions.k8s.io", "CustomResourceDefinition",
-     conversion_webhook, "its objects cannot be listed while the webhook is down"},
-    {"H20-disruption", SEV_INFO, "policy", "PodDisruptionBudget", no_disruption,
-     "blocks draining when the source is retired"},
-    {"H22-identity", SEV_WARNING, "", "ServiceAccount", cloud_identity,
-     "the destination has another issuer: let the cloud role trust it"},
-    {"H22-token", SEV_INFO, "", "Secret", manual_token,
-     "whoever holds the source's token outside needs the new one"},
-    {"H30-data", SEV_WARNING, "", "PersistentVolumeClaim", empty_claim,
-     "the claim gets a fresh, empty volume in the destination: carry the data yourself"},
-    {"H31-default-class", SEV_INFO, "storage.k8s.io", "StorageClass", default_class,
-     "see that only one class of the destination is the default"},
-    {"H34-node-agent", SEV_WARNING, "apps", "DaemonSet", node_agent,
-     "an agent of machines may break the destination's: skip it by a rule unless it is meant"},
-};
-
-const struct hazard_row *hazard_rows(size_t *ret_n) {
-    *ret_n = COUNT_OF(rows);
-    return rows;
-}
-
-/* --- finding --- */
-
-struct search {
-    struct world *w;
-    struct arena *a;
-    const struct kind *kind;
-    struct finding **tail; /* where the next one is hung */
-};
-
-static void report(struct search *s, const char *id, enum severity sev, const char *where,
+/* Of a row, or of an id that has none. */
+static void report(struct look *l, const char *id, enum severity sev, const char *field,
                    const char *what, const char *remedy) {
-    struct finding *f = arena_new_of(s->a, struct finding);
-    *f = (struct finding){id, sev, where, what, remedy, NULL};
-    *s->tail = f;
-    s->tail = &f->next;
+    struct arena *a = l->sc->out->a;
+    struct finding *f = findings_add(l->sc->out, id, sev, place_of(l), what, remedy);
+    f->group = arena_strdup(a, l->kind->group);
+    f->kind = arena_strdup(a, l->kind->kind);
+    f->ns = arena_strdup(a, l->ns);
+    f->name = arena_strdup(a, l->name);
+    f->field = arena_strdup(a, field);
+    f->cluster = slot_of(l->sc, l->destination);
+    l->told++;
 }
 
-/* Not in the source: whether the destination has it decides. */
-static bool destination_has(struct world *w, const struct ref *r, const char *name) {
-    const struct kube_discovery *d = world_discovery(w, true);
+/* What is created held does not act yet: that is no more than a note. */
+static bool waits(const struct look *l) {
+    return l->row->flags & UNLESS_HELD && l->o && l->o->held;
+}
+
+static void report_row(struct look *l, const char *field, const char *what) {
+    if (waits(l))
+        report(l, l->row->id, SEV_INFO, field, what,
+               "created held; `tandem activate` hands it over");
+    else
+        report(l, l->row->id, l->row->severity, field, what, l->row->remedy);
+}
+
+void found(struct look *l, const char *field, const char *fmt, ...) {
+    va_list ap;
+    va_start(ap, fmt);
+    const char *what = arena_vprintf(l->sc->out->a, fmt, ap);
+    va_end(ap);
+    report_row(l, field, what);
+}
+
+void found_pod(struct look *l, const char *field, const char *fmt, ...) {
+    va_list ap;
+    va_start(ap, fmt);
+    const char *what = arena_vprintf(l->sc->out->a, fmt, ap);
+    va_end(ap);
+    report_row(l, arena_printf(l->sc->out->a, "%s%s", l->pod_at, field), what);
+}
+
+void found_at(struct look *l, bool destination, const char *fmt, ...) {
+    va_list ap;
+    va_start(ap, fmt);
+    const char *what = arena_vprintf(l->sc->out->a, fmt, ap);
+    va_end(ap);
+    char slot = slot_of(l->sc, destination);
+    struct finding *f = findings_add(l->sc->out, l->row->id, l->row->severity,
+                                     slot == 'a' ? "A" : "B", what, l->row->remedy);
+    f->cluster = slot;
+}
+
+/* --- references --- */
+
+/* Not in the source: whether the destination has it decides. Each is asked for once. */
+static bool destination_has(struct scene *sc, const struct ref *r, const char *name) {
+    const struct kube_discovery *d = world_discovery(sc->w, true);
+    const struct kube_resource *res = d ? kube_discovery_find(d, r->group, NULL, r->kind) : NULL;
     if (!d)
         return false; /* an offline world knows no more than it was given */
-    const struct kube_resource *res = kube_discovery_find(d, r->group, NULL, r->kind);
-    AUTO_ARENA a = arena_new();
-    yyjson_val *v;
-    return !res ||
-           kube_get(world_opts(w)->dst, a, kube_path(a, res, *r->ns ? r->ns : NULL, name, NULL),
-                    NULL, &v, NULL) >= 0;
+    if (!res)
+        return true;
+    const char *path = kube_path(sc->a, res, *r->ns ? r->ns : NULL, name, NULL);
+    const char *known = map_get(sc->there, path);
+    if (!known) {
+        AUTO_ARENA a = arena_new();
+        yyjson_val *v;
+        struct err e = {0};
+        int n = kube_get(world_opts(sc->w)->dst, a, path, NULL, &v, &e);
+        known = n >= 0 || n == -EACCES ? path : "";
+        map_put(sc->there, path, (void *)(uintptr_t)known);
+    }
+    return *known;
 }
 
 /* The name that the destination's body will have there: references are read off the source's. */
@@ -218,175 +116,325 @@ static bool is_taken_out(struct world *w, const struct ref *r) {
 }
 
 /* Is what the reference names in the destination, or on its way there? */
-static bool satisfied(struct world *w, const struct ref *r) {
-    const char *name = name_there(w, r);
-    const struct object *o = world_find(w, r->group, r->kind, r->ns, name);
-    if (o)
-        return o->uid_dst || o->verdict == V_CREATE || o->verdict == V_HOLD;
-    return destination_has(w, r, name);
+static bool satisfied(struct scene *sc, const struct ref *r) {
+    const char *name = name_there(sc->w, r);
+    const struct object *o = world_find(sc->w, r->group, r->kind, r->ns, name);
+    return o ? o->in_dst || will_be_there(o) : destination_has(sc, r, name);
 }
 
-static bool always_there(const struct ref *r) {
+static bool always_there(const struct scene *sc, const struct ref *r) {
+    /* a driver needs no object of its own: where A has one, B does too */
+    if (str_eq(r->kind, "CSIDriver") && !world_find(sc->w, r->group, r->kind, "", r->name))
+        return true;
     return (str_eq(r->kind, "ServiceAccount") && str_eq(r->name, "default")) ||
            (str_eq(r->kind, "PriorityClass") && str_starts(r->name, "system-")) ||
            (str_eq(r->kind, "ConfigMap") && str_eq(r->name, "kube-root-ca.crt"));
 }
 
-static void check_refs(struct search *s, const struct object *o, yyjson_val *body) {
-    for (struct ref *r = refs_of(s->a, o->kind, body); r; r = r->next) {
-        if (r->optional || always_there(r) || is_taken_out(s->w, r) || satisfied(s->w, r))
+static void check_refs(struct look *l) {
+    AUTO_ARENA a = arena_new();
+    for (struct ref *r = refs_of(a, l->o->kind, l->body); r; r = r->next) {
+        if (r->optional || always_there(l->sc, r) || is_taken_out(l->sc->w, r) ||
+            satisfied(l->sc, r))
             continue;
-        report(s, "H17-missing", SEV_WARNING, object_title(s->a, o),
-               arena_printf(s->a, "names %s %s (%s), which the destination will not have", r->kind,
-                            name_there(s->w, r), r->path),
-               "create it in the destination, or see whether the source misses it too");
+        const char *what =
+            arena_printf(l->sc->out->a, "names %s %s, which the destination will not have", r->kind,
+                         name_there(l->sc->w, r));
+        report(l, "H17-missing", SEV_WARNING, r->path, what, finding_id_of("H17-missing").text);
     }
 }
 
-static void look_at(struct search *s, const struct object *o, yyjson_val *body) {
-    const struct kube_resource *k = o->kind->src;
-    if (o->verdict == V_SKIP)
+/* --- rows --- */
+
+static bool applies(const struct hazard_row *row, const struct kube_resource *r, bool pod) {
+    if (str_eq(row->kind, "(pod)"))
+        return pod;
+    return str_glob(row->kind, r->kind) && str_glob(row->group, r->group) &&
+           (!(row->flags & LOOK_CUSTOM) || order_is_custom(r));
+}
+
+static bool wants(const struct hazard_row *row, const struct look *l) {
+    bool there = row->flags & LOOK_DESTINATION;
+    if (there != l->destination || !applies(row, l->kind, l->pod != NULL))
+        return false;
+    if (there)
+        return true;
+    if (row->flags & UNLESS_HELD && l->o && !l->o->held && l->o->facts & FACT_STILL)
+        return false; /* its owner stopped it, in both */
+    return row->flags & LOOK_SKIPPED || (l->o && l->o->verdict != V_SKIP);
+}
+
+static bool in_scope(const struct scene *sc, yyjson_val *body) {
+    const char *ns = json_str(body, "metadata", "namespace");
+    return !ns || selected_namespace(sc->w, ns);
+}
+
+static void look_at(struct scene *sc, bool destination, const struct kube_resource *r,
+                    yyjson_val *body) {
+    const char *ns = json_str(body, "metadata", "namespace");
+    struct look l = {.sc = sc,
+                     .kind = r,
+                     .destination = destination,
+                     .ns = ns ? ns : "",
+                     .name = json_str(body, "metadata", "name"),
+                     .body = body,
+                     .src = &sc->side[0],
+                     .dst = &sc->side[1]};
+    l.pod = refs_pod_spec(r, body, &l.pod_at);
+    l.o = l.name ? world_find(sc->w, r->group, r->kind, l.ns, l.name) : NULL;
+    if (!l.name)
         return;
-    for (size_t i = 0; i < COUNT_OF(rows); i++) {
-        if (!str_eq(rows[i].kind, k->kind) || !str_eq(rows[i].group, k->group))
-            continue;
-        const char *evidence = rows[i].look(s->a, s->w, o, body);
-        if (evidence)
-            report(s, rows[i].id, rows[i].severity, object_title(s->a, o), evidence,
-                   rows[i].remedy);
+    scene_gather(&l);
+    if (!in_scope(sc, body))
+        return;
+    size_t n;
+    const struct hazard_row *rows = hazard_rows(&n);
+    for (size_t i = 0; i < n; i++) {
+        l.row = &rows[i];
+        l.told = 0;
+        if (rows[i].look && wants(&rows[i], &l))
+            rows[i].look(&l);
     }
-    check_refs(s, o, body);
+    if (!destination && l.o && l.o->verdict != V_SKIP)
+        check_refs(&l);
 }
 
-struct finding *hazards_of(struct world *w, struct arena *a, const struct object *o,
-                           yyjson_val *body) {
-    struct finding *first = NULL;
-    struct search s = {.w = w, .a = a, .tail = &first};
-    look_at(&s, o, body);
-    return first;
+static void look_at_the_end(struct scene *sc) {
+    static const struct kube_resource none = {.group = "", .kind = "", .version = ""};
+    struct look l = {
+        .sc = sc, .kind = &none, .ns = "", .name = "", .src = &sc->side[0], .dst = &sc->side[1]};
+    size_t n;
+    const struct hazard_row *rows = hazard_rows(&n);
+    for (size_t i = 0; i < n; i++) {
+        l.row = &rows[i];
+        if (str_eq(rows[i].kind, "(end)"))
+            rows[i].look(&l);
+    }
 }
 
-static int look(void *ctx, yyjson_val *body, struct err *e UNUSED) {
-    struct search *s = ctx;
-    const struct kube_resource *k = s->kind->src;
-    const struct object *o =
-        world_find(s->w, k->group, k->kind, json_str(body, "metadata", "namespace"),
-                   json_str(body, "metadata", "name"));
-    if (o)
-        look_at(s, o, body);
-    return 0;
-}
-
-static bool looked_at(const struct kube_resource *k) {
-    static const char *const more[] = {"Deployment", "StatefulSet",    "DaemonSet",
-                                       "Ingress",    "ServiceAccount", "Pod"};
-    for (size_t i = 0; i < COUNT_OF(rows); i++)
-        if (str_eq(rows[i].kind, k->kind) && str_eq(rows[i].group, k->group))
-            return true;
-    for (size_t i = 0; i < COUNT_OF(more); i++)
-        if (str_eq(more[i], k->kind))
-            return true;
-    return false;
-}
-
-static bool has_objects(struct world *w, const struct kind *k) {
-    for (size_t i = 0; i < world_count(w); i++)
-        if (world_at(w, i)->kind == k && world_at(w, i)->verdict != V_SKIP)
-            return true;
-    return false;
-}
+/* --- blocked objects --- */
 
 static const struct {
     const char *rule; /* that blocks; NULL: one of the user's */
-    const char *id, *remedy;
+    const char *id;
 } blocked[] = {
-    {"api-missing", "H24-api", "move the object to an API that both serve, or skip it by a rule"},
-    {"foreign", "H37-foreign", "see `tandem plan --diff`"},
-    {"hold-impossible", "hold-impossible", "hold what runs it, or skip it by a rule"},
-    {"patch-misfit", "patch-misfit", "correct the patch in tandem.yaml, or narrow its match"},
-    {NULL, "blocked", "a rule of the configuration says so"},
+    {"api-missing", "H24-api"},
+    {"schema-lost", "H24-schema"},
+    {"schema-refused", "H24-schema"},
+    {"foreign", "H37-foreign"},
+    {"hold-impossible", "hold-impossible"},
+    {"patch-misfit", "patch-misfit"},
+    {NULL, "blocked"},
 };
 
-static void report_blocked(struct search *s) {
-    for (size_t i = 0; i < world_count(s->w); i++) {
-        const struct object *o = world_at(s->w, i);
+static void report_blocked(struct scene *sc) {
+    for (size_t i = 0; i < world_count(sc->w); i++) {
+        const struct object *o = world_at(sc->w, i);
         if (o->verdict != V_BLOCK)
             continue;
         size_t k = 0;
         while (blocked[k].rule && !str_eq(blocked[k].rule, o->rule))
             k++;
-        report(s, blocked[k].id, SEV_BLOCKER, object_title(s->a, o), o->why, blocked[k].remedy);
+        struct look l = {.sc = sc, .kind = o->kind->src, .o = o, .ns = o->ns, .name = o->name};
+        report(&l, blocked[k].id, SEV_BLOCKER, NULL, arena_strdup(sc->out->a, o->why),
+               finding_id_of(blocked[k].id).text);
     }
 }
 
-int hazards_find(struct world *w, struct arena *a, struct finding **ret, struct err *e) {
-    struct search s = {.w = w, .a = a, .tail = ret};
-    const struct kind *kinds;
-    size_t n = world_kinds(w, &kinds);
-    *ret = NULL;
-    report_blocked(&s);
-    for (size_t i = 0; i < n; i++) {
-        if (!looked_at(kinds[i].src) || !has_objects(w, &kinds[i]))
-            continue;
-        s.kind = &kinds[i];
-        struct kube_list_fn fn = {.item = look, .ctx = &s};
-        struct kube_list_opts lo = {.cancel = world_opts(w)->cancel};
-        int r = kube_list(world_opts(w)->src, a, kinds[i].src, &lo, &fn, NULL, e);
-        if (r < 0)
-            return err_ctx(e, r, "looking at %s", kinds[i].src->plural);
-    }
-    return 0;
-}
+/* --- reading --- */
 
-/* --- one cluster alone --- */
-
-/* API versions that newer servers no longer serve; source: the deprecation guide and
- * zz_generated.prerelease-lifecycle.go of Kubernetes. minor: the first 1.x without it. */
-static const struct {
-    const char *group, *version;
-    int minor;
-    const char *instead;
-} removed[] = {
-    {"flowcontrol.apiserver.k8s.io", "v1beta2", 29, "v1"},
-    {"flowcontrol.apiserver.k8s.io", "v1beta3", 32, "v1"},
-    {"admissionregistration.k8s.io", "v1alpha1", 32, "v1"},
-    {"admissionregistration.k8s.io", "v1beta1", 34, "v1"},
-    {"storage.k8s.io", "v1alpha1", 35, "v1"},
-    {"networking.k8s.io", "v1beta1", 37, "v1"},
-    {"storage.k8s.io", "v1beta1", 37, "v1"},
-    {"resource.k8s.io", "v1beta1", 38, "v1"},
-    {"resource.k8s.io", "v1beta2", 39, "v1"},
+/* Where bodies come from: two API servers, or two lists. */
+struct reading {
+    struct scene *sc;
+    const struct world_side *side[2]; /* NULL: live */
+    bool destination;
+    const struct kube_resource *kind;
 };
 
-int hazards_target(struct arena *a, struct kube_client *c, const struct kube_discovery *d,
-                   const char *target, struct finding **ret, struct err *e) {
-    struct search s = {.a = a, .tail = ret};
-    struct kube_version v;
-    uint64_t minor;
-    *ret = NULL;
-    if (!str_starts(target, "1.") || str_u64(target + 2, &minor) < 0)
-        return err_set(e, -EUSAGE, "--target: \"%s\" is not a version like 1.37", target);
-    int r = kube_get_version(c, &v, e);
-    if (r < 0)
-        return r;
-    if ((int)minor < v.minor)
-        report(&s, "version-older", SEV_BLOCKER, "A",
-               arena_printf(a, "runs %s, the target is older", v.git), "choose a newer target");
-    const struct kube_resource *all;
-    size_t n = kube_discovery_all(d, &all);
-    for (size_t i = 0; i < n; i++) {
-        bool other = false;
-        for (size_t k = 0; k < n; k++)
-            other |= k != i && str_eq(all[k].group, all[i].group) &&
-                     str_eq(all[k].kind, all[i].kind) && !str_eq(all[k].version, all[i].version);
-        for (size_t k = 0; k < COUNT_OF(removed); k++)
-            if (str_eq(removed[k].group, all[i].group) &&
-                str_eq(removed[k].version, all[i].version) && (int)minor >= removed[k].minor &&
-                !other)
-                report(&s, "H24-api", SEV_WARNING, all[i].kind,
-                       arena_printf(a, "%s/%s is gone from 1.%d on", all[i].group, all[i].version,
-                                    removed[k].minor),
-                       arena_printf(a, "use %s", removed[k].instead));
-    }
+static int take(void *ctx, yyjson_val *body, struct err *e UNUSED) {
+    struct reading *rd = ctx;
+    look_at(rd->sc, rd->destination, rd->kind, body);
     return 0;
+}
+
+static bool same_kind(const struct kube_resource *x, const struct kube_resource *y) {
+    return str_eq(x->kind, y->kind) && str_eq(x->group, y->group);
+}
+
+static void not_read(struct reading *rd, const struct err *e) {
+    struct scene *sc = rd->sc;
+    char slot = slot_of(sc, rd->destination);
+    const struct finding_id id = finding_id_of("not-read");
+    struct finding *f = findings_add(
+        sc->out, id.id, id.severity, slot == 'a' ? "A" : "B",
+        arena_printf(sc->out->a, "%s%s%s cannot be listed (%s): the checks that need them say less",
+                     rd->kind->plural, *rd->kind->group ? "." : "", rd->kind->group,
+                     e->http == 403 ? "403, no right" : err_msg(e)),
+        id.text);
+    f->group = arena_strdup(sc->out->a, rd->kind->group);
+    f->kind = arena_strdup(sc->out->a, rd->kind->kind);
+    f->cluster = slot;
+}
+
+static int read_live(struct reading *rd, struct err *e) {
+    const struct world_opts *wo = world_opts(rd->sc->w);
+    struct kube_list_fn fn = {.item = take, .ctx = rd};
+    struct kube_list_opts lo = {.cancel = wo->cancel};
+    struct err why = {0};
+    AUTO_ARENA a = arena_new();
+    int r = kube_list(rd->destination ? wo->dst : wo->src, a, rd->kind, &lo, &fn, NULL, &why);
+    if (r >= 0 || r == -ENOENT || why.http == 405)
+        return 0;
+    if (r == -EACCES || r == -EBUSY || r == -EREMOTEIO) {
+        not_read(rd, &why);
+        return 0;
+    }
+    if (e)
+        *e = why;
+    return err_ctx(e, r, "looking at %s", rd->kind->plural);
+}
+
+static int read_kind(struct reading *rd, struct err *e) {
+    const struct world_side *s = rd->side[rd->destination];
+    if (!s)
+        return read_live(rd, e);
+    for (size_t i = 0; i < s->n; i++)
+        if (same_kind(s->items[i].resource, rd->kind))
+            take(rd, s->items[i].body, e);
+    return 0;
+}
+
+/* Does a row look at this kind, or a reference of its objects count? */
+static bool looked_at(const struct kube_resource *r, bool destination) {
+    size_t n;
+    const struct hazard_row *rows = hazard_rows(&n);
+    bool pod = refs_has_pod(r);
+    for (size_t i = 0; i < n; i++)
+        if (!(rows[i].flags & LOOK_DESTINATION) == !destination && applies(&rows[i], r, pod))
+            return true;
+    return !destination && refs_looked_at(r);
+}
+
+/* Nothing of it is recreated, and no row looks at what is not. */
+static bool all_skipped(const struct scene *sc, const struct kube_resource *r) {
+    size_t n;
+    const struct hazard_row *rows = hazard_rows(&n);
+    for (size_t i = 0; i < n; i++)
+        if (rows[i].flags & LOOK_SKIPPED && applies(&rows[i], r, refs_has_pod(r)))
+            return false;
+    for (size_t i = 0; i < world_count(sc->w); i++)
+        if (same_kind(world_at(sc->w, i)->kind->src, r) && world_at(sc->w, i)->verdict != V_SKIP)
+            return false;
+    return true;
+}
+
+static const struct kube_resource *served(struct reading *rd, size_t i) {
+    const struct world_side *s = rd->side[rd->destination];
+    if (s) {
+        for (size_t k = 0; i < s->n && k < i; k++)
+            if (same_kind(s->items[k].resource, s->items[i].resource))
+                return NULL;
+        return i < s->n ? s->items[i].resource : NULL;
+    }
+    const struct kube_resource *all;
+    size_t n = kube_discovery_all(world_discovery(rd->sc->w, rd->destination), &all);
+    if (i >= n || !all[i].preferred || !(all[i].verbs & KUBE_LIST) || strchr(all[i].plural, '/'))
+        return NULL;
+    const struct kind *k = world_kind_of(rd->sc->w, all[i].group, all[i].kind);
+    return k && !rd->destination ? k->src : &all[i];
+}
+
+static size_t n_served(struct reading *rd) {
+    const struct world_side *s = rd->side[rd->destination];
+    const struct kube_resource *all;
+    return s ? s->n : kube_discovery_all(world_discovery(rd->sc->w, rd->destination), &all);
+}
+
+/* First what the others need to know, in the order in which it is gathered. */
+static int read_side(struct reading *rd, struct err *e) {
+    int r = 0;
+    size_t n = n_served(rd);
+    for (int rank = 0; r >= 0 && rank <= SCENE_RANKS; rank++) {
+        for (size_t i = 0; r >= 0 && i < n; i++) {
+            rd->kind = served(rd, i);
+            if (!rd->kind || scene_rank(rd->kind, rd->destination) != rank)
+                continue;
+            bool gathers = rank < SCENE_RANKS;
+            if (!gathers && (!looked_at(rd->kind, rd->destination) ||
+                             (!rd->destination && all_skipped(rd->sc, rd->kind))))
+                continue;
+            r = read_kind(rd, e);
+        }
+    }
+    return r;
+}
+
+static int examine(struct reading *rd, struct err *e) {
+    report_blocked(rd->sc);
+    if (!rd->side[0])
+        scene_read_alone(rd->sc);
+    rd->destination = true;
+    int r = read_side(rd, e);
+    rd->destination = false;
+    if (r >= 0)
+        r = read_side(rd, e);
+    if (r >= 0)
+        look_at_the_end(rd->sc);
+    scene_free(rd->sc);
+    return r;
+}
+
+int hazards_find(struct world *w, struct findings *out, struct err *e) {
+    struct reading rd = {.sc = scene_new(w, out)};
+    return examine(&rd, e);
+}
+
+int hazards_offline(struct world *w, const struct world_side *src, const struct world_side *dst,
+                    struct findings *out, struct err *e) {
+    struct reading rd = {.sc = scene_new(w, out), .side = {src, dst}};
+    scene_take_apis(rd.sc, false, src);
+    scene_take_apis(rd.sc, true, dst);
+    return examine(&rd, e);
+}
+
+/* --- ids --- */
+
+/* The one behind i rows and then the extra ids; text NULL at the end. */
+static struct finding_id id_at(size_t i) {
+    size_t n_rows, n_extra;
+    const struct hazard_row *rows = hazard_rows(&n_rows);
+    const struct finding_id *extra = hazard_extra_ids(&n_extra);
+    if (i < n_rows)
+        return (struct finding_id){rows[i].id, rows[i].severity, rows[i].remedy};
+    return i - n_rows < n_extra ? extra[i - n_rows] : (struct finding_id){0};
+}
+
+const struct finding_id *finding_ids(struct arena *a, size_t *ret_n) {
+    size_t n = 0, k = 0;
+    while (id_at(n).text)
+        n++;
+    struct finding_id *all = arena_array(a, struct finding_id, n);
+    for (size_t i = 0; i < n; i++)
+        if (!k || !str_eq(id_at(i).id, all[k - 1].id))
+            all[k++] = id_at(i);
+    *ret_n = k;
+    return all;
+}
+
+struct finding_id finding_id_of(const char *id) {
+    size_t i = 0;
+    while (id_at(i).text && !str_eq(id_at(i).id, id))
+        i++;
+    return id_at(i);
+}
+
+int finding_id_number(const char *id) {
+    return *id == 'H' ? (int)strtol(id + 1, NULL, 10) : 0;
+}
+
+bool hazard_has_check(int number) {
+    for (size_t i = 0; id_at(i).text; i++)
+        if (finding_id_number(id_at(i).id) == number)
+            return true;
+    return false;
 }

@@ -1,22 +1,20 @@
-/* Reads both clusters kind by kind, page by page, and joins them by name.
- *
- * An API server lists a kind in the order of its store's keys, NAMESPACE/NAME bytewise, so that two
- * lists can be joined like sorted files and only two pages are in memory. A list that comes in
- * another order (an aggregated API may) is noticed and that kind is read again with the
- * destination's objects held in a table. */
+/* Reads both clusters kind by kind (join.h) and makes the records. */
 #include <errno.h>
 #include <stdatomic.h>
 
 #include "base/log.h"
 #include "base/queue.h"
-#include "kube/page.h"
+#include "kube/list.h"
 #include "migrate/facts.h"
 #include "migrate/hold.h"
+#include "migrate/join.h"
 #include "migrate/order.h"
+#include "migrate/pernamespace.h"
 #include "migrate/rules.h"
+#include "migrate/singleton.h"
 #include "migrate/world_impl.h"
 
-enum { READERS = 2, UNSORTED = -4100, KEY_MAX = 600 };
+enum { READERS = 2 };
 
 /* --- which kinds --- */
 
@@ -88,11 +86,18 @@ int inventory_kinds(struct world *w, struct err *e UNUSED) {
 
 struct reader {
     struct world *w;
-    struct arena *a; /* of the records */
+    struct arena *a;   /* of the records */
+    struct arena *tmp; /* of one object */
     struct object_list objects;
-    struct strvec uids_dst;
+    struct map *names; /* of namespaces, each once */
+    struct uid_set uids_dst;
     struct strvec secrets;
     struct strvec left_over;
+    struct strvec consumers;
+    struct selector *selectors;
+    struct trait *traits;
+    struct census *census; /* of the destination's objects of one kind that nobody of us wrote */
+    size_t namespaces_dst;
 };
 
 static bool in_scope(const struct world *w, const struct kind *k, yyjson_val *item) {
@@ -119,36 +124,112 @@ static bool expected_again(const struct object *o) {
     return false;
 }
 
+static const char *namespace_name(struct reader *r, const char *ns) {
+    const char *have = ns ? map_get(r->names, ns) : "";
+    if (!have) {
+        char *copy = arena_strdup(r->a, ns);
+        map_put(r->names, copy, copy);
+        have = copy;
+    }
+    return have;
+}
+
+/* KEDA's default is a Deployment. */
+static void note_consumer(struct reader *r, const char *ns, yyjson_val *item) {
+    const char *kind = json_str(item, "spec", "scaleTargetRef", "kind");
+    const char *name = json_str(item, "spec", "scaleTargetRef", "name");
+    strvec_fmt(&r->consumers, "%s/%s/%s", ns, kind ? kind : "Deployment", name ? name : "");
+}
+
+static void note_trait(struct reader *r, struct object *o, yyjson_val *item) {
+    struct trait *t = trait_read(r->a, o, item);
+    if (!t)
+        return;
+    o->hints = HINT_ASKABLE;
+    t->next = r->traits;
+    r->traits = t;
+}
+
+/* What verdicts on other objects need to know of this one. */
+static void note_relations(struct reader *r, const struct object *o, yyjson_val *item) {
+    if (object_is(o, "", "ServiceAccount"))
+        note_account_secrets(r, o->ns, item);
+    if (object_is(o, "keda.sh", "ScaledObject") && o->facts & FACT_ACTS)
+        note_consumer(r, o->ns, item);
+    struct selector *s = object_is(o, "", "Service") ? selector_read(r->a, item) : NULL;
+    if (s) {
+        s->ns = o->ns;
+        s->next = r->selectors;
+        r->selectors = s;
+    }
+}
+
+/* A platform has a few dozen controllers at most: a list will do. */
+static uint8_t maker_id(struct world *w, yyjson_val *item) {
+    const char *maker = pernamespace_maker(item);
+    size_t i = 0;
+    if (!maker)
+        return 0;
+    world_lock(w);
+    while (i < w->makers.n && !str_eq(w->makers.v[i], maker))
+        i++;
+    if (i == w->makers.n && i < UINT8_MAX)
+        strvec_add(&w->makers, maker);
+    world_unlock(w);
+    return i < UINT8_MAX ? (uint8_t)(i + 1) : 0;
+}
+
 static struct object *make_record(struct reader *r, const struct kind *k, yyjson_val *item) {
     struct object *o = arena_new_of(r->a, struct object);
-    const char *ns = json_str(item, "metadata", "namespace");
     o->kind = k;
-    o->ns = ns ? arena_strdup(r->a, ns) : "";
+    o->ns = namespace_name(r, json_str(item, "metadata", "namespace"));
     o->name = arena_strdup(r->a, json_str(item, "metadata", "name"));
-    o->uid_src = arena_strdup(r->a, json_str(item, "metadata", "uid"));
+    o->uid_src = uid_of(json_str(item, "metadata", "uid"));
     o->facts = facts_read(k->src->group, k->src->kind, item);
     o->owners = facts_owners(r->a, item);
     o->user_rule = (int16_t)classify_user_rule(r->w, k->src, item);
-    char *ref = object_ref(r->a, o);
-    o->ours = map_has(r->w->ours, ref);
-    if (str_eq(k->src->kind, "ServiceAccount") && !*k->src->group)
-        note_account_secrets(r, o->ns, item);
+    o->ours = world_wrote(r->w, k->src->group, k->src->kind, o->ns, o->name);
+    o->singleton = singleton_of(k->src->group, k->src->kind, item);
+    o->maker = *o->ns ? maker_id(r->w, item) : 0;
+    note_trait(r, o, item);
+    note_relations(r, o, item);
     object_list_add(&r->objects, o);
     return o;
 }
 
-static void note_uid(struct reader *r, yyjson_val *dst) {
-    const char *uid = json_str(dst, "metadata", "uid");
-    if (uid)
-        strvec_add(&r->uids_dst, uid);
+/* Namespace default is as old as the cluster: what makes something in each may have come later. */
+static bool counts_for_census(const struct world *w, const char *ns) {
+    return !rules_system_namespace(ns) && !rules_tandem_namespace(ns) && !str_eq(ns, "default") &&
+           !world_wrote(w, "", "Namespace", NULL, ns);
 }
 
-static void note_destination(struct reader *r, struct object *o, yyjson_val *dst) {
+static void count_destination(struct reader *r, const struct kind *k, yyjson_val *dst) {
+    const char *ns = json_str(dst, "metadata", "namespace");
+    const char *name = json_str(dst, "metadata", "name");
+    if (!ns) {
+        bool is_ns = !*k->src->group && str_eq(k->src->kind, "Namespace");
+        r->namespaces_dst += is_ns && counts_for_census(r->w, name);
+        return;
+    }
+    const char *maker = pernamespace_maker(dst);
+    if (maker && !json_get(dst, "metadata", "ownerReferences") && counts_for_census(r->w, ns) &&
+        !world_wrote(r->w, k->src->group, k->src->kind, ns, name))
+        census_add(r->census, k->src, name, maker);
+}
+
+static void note_uid(struct reader *r, yyjson_val *dst) {
+    struct uid uid = uid_of(json_str(dst, "metadata", "uid"));
+    if (uid_given(uid))
+        uid_set_add(&r->uids_dst, uid);
+}
+
+static void note_destination(struct reader *r, struct object *o, yyjson_val *dst, bool skipped) {
     /* A server gives every object a uid; an export may have lost it. */
-    const char *uid = json_str(dst, "metadata", "uid");
-    o->uid_dst = arena_strdup(r->a, uid ? uid : "");
+    world_lock(r->w);
+    world_set_uid_dst(r->w, o, json_str(dst, "metadata", "uid"));
+    world_unlock(r->w);
     o->facts_dst = facts_read(o->kind->src->group, o->kind->src->kind, dst);
-    o->owners_dst = facts_owners(r->a, dst);
+    o->owners_dst = skipped ? NULL : facts_owners(r->a, dst);
 }
 
 /* Written by an earlier run and gone from the source since: it is not deleted, but it is shown.
@@ -156,175 +237,97 @@ static void note_destination(struct reader *r, struct object *o, yyjson_val *dst
 static void note_left_over(struct reader *r, const struct kind *k, yyjson_val *dst) {
     if (r->w->o.label_selector || !in_scope(r->w, k, dst))
         return;
-    AUTO_ARENA a = arena_new();
     const char *ns = json_str(dst, "metadata", "namespace");
     const char *name = json_str(dst, "metadata", "name");
-    if (map_has(r->w->ours, object_ref_of(a, k->src->group, k->src->kind, ns, name)))
+    if (world_wrote(r->w, k->src->group, k->src->kind, ns, name))
         strvec_fmt(&r->left_over, "%s %s%s%s", k->src->kind, ns ? ns : "", ns ? "/" : "", name);
 }
 
-static int look_at(struct world *w, struct arena *a, struct object *o, yyjson_val *src,
-                   yyjson_val *dst, struct err *e) {
+static void look_at(struct world *w, struct arena *a, struct arena *tmp, struct object *o,
+                    yyjson_val *src, yyjson_val *dst) {
     struct err why = {0};
-    int n = world_digest(w, o, src, w->o.plan_salt, o->digest, &why);
-    if (n >= 0 && dst)
-        n = world_compare(w, o, a, src, dst, &why);
+    arena_reset(tmp);
+    if (w->schemas)
+        schemas_settle(w->schemas, w->kinds, w->n_kinds, o->kind);
     /* A patch of the user's that does not fit this object blocks it, not everything. */
-    o->broken = n < 0;
+    o->broken = world_judge(w, o, a, tmp, src, dst, &why) < 0;
     if (o->broken)
         o->note = arena_strdup(a, err_msg(&why));
-    (void)e;
-    return 0;
 }
 
 /* src NULL: only in the destination; dst NULL: only in the source. */
-static int take_pair(struct reader *r, const struct kind *k, yyjson_val *src, yyjson_val *dst,
-                     struct err *e) {
-    if (dst)
+static void take_pair(struct reader *r, const struct kind *k, yyjson_val *src, yyjson_val *dst) {
+    if (dst) {
         note_uid(r, dst);
+        count_destination(r, k, dst);
+    }
     if (!src) {
         note_left_over(r, k, dst);
-        return 0;
+        return;
     }
     if (!in_scope(r->w, k, src))
-        return 0;
+        return;
     struct object *o = make_record(r, k, src);
+    bool skipped = o->user_rule < 0 && rules_match(o, NULL);
     if (dst)
-        note_destination(r, o, dst);
-    if (o->user_rule < 0) {
+        note_destination(r, o, dst, skipped);
+    if (o->user_rule < 0)
         o->unread = expected_again(o);
-        if (o->unread || rules_match(o, NULL))
-            return 0;
-    }
-    return look_at(r->w, r->a, o, src, dst, e);
+    if (!skipped && !o->unread)
+        look_at(r->w, r->a, r->tmp, o, src, dst);
 }
 
-/* --- joining --- */
+/* --- one kind --- */
 
-struct side {
-    struct kube_pager *pager; /* NULL: this side does not have the kind */
-    struct arena *a;
-    yyjson_arr_iter it;
-    yyjson_val *item; /* under the cursor; NULL: at the end */
-    char key[KEY_MAX], last[KEY_MAX];
-    bool done;
+struct kind_reading {
+    struct reader *r;
+    const struct kind *k;
+    size_t objects, left_over, namespaces_dst; /* before it */
 };
 
-static void key_of(yyjson_val *item, char out[KEY_MAX]) {
-    const char *ns = json_str(item, "metadata", "namespace");
-    const char *name = json_str(item, "metadata", "name");
-    snprintf(out, KEY_MAX, "%s%s%s", ns ? ns : "", ns ? "/" : "", name ? name : "");
+static void take(void *ctx, yyjson_val *src, yyjson_val *dst) {
+    struct kind_reading *kr = ctx;
+    take_pair(kr->r, kr->k, src, dst);
 }
 
-/* 0 or negative; UNSORTED when the order is not the store's. */
-static int side_advance(struct side *s, struct err *e) {
-    s->item = NULL;
-    while (!s->done && !(s->item = yyjson_arr_iter_next(&s->it))) {
-        yyjson_val *items;
-        if (!s->pager) {
-            s->done = true;
-            break;
-        }
-        arena_reset(s->a);
-        int r = kube_pager_next(s->pager, s->a, &items, e);
-        if (r < 0)
-            return r;
-        s->done = r == 0;
-        if (r > 0)
-            yyjson_arr_iter_init(items, &s->it);
-    }
-    if (!s->item)
-        return 0;
-    snprintf(s->last, KEY_MAX, "%s", s->key);
-    key_of(s->item, s->key);
-    return *s->last && strcmp(s->key, s->last) < 0 ? UNSORTED : 0;
-}
-
-static struct side side_open(struct kube_client *c, const struct kube_resource *r,
-                             const struct kube_list_opts *lo) {
-    return (struct side){.pager = r ? kube_pager_new(c, r, lo) : NULL, .a = arena_new()};
-}
-
-static void side_close(struct side *s) {
-    kube_pager_free(s->pager);
-    arena_free(s->a);
-}
-
-static int merge_join(struct reader *r, const struct kind *k, struct side *s, struct side *d,
-                      struct err *e) {
-    int n = side_advance(s, e);
-    if (n >= 0)
-        n = side_advance(d, e);
-    while (n >= 0 && (s->item || d->item)) {
-        int c = !s->item ? 1 : !d->item ? -1 : strcmp(s->key, d->key);
-        n = take_pair(r, k, c <= 0 ? s->item : NULL, c >= 0 ? d->item : NULL, e);
-        if (n >= 0 && c <= 0)
-            n = side_advance(s, e);
-        if (n >= 0 && c >= 0)
-            n = side_advance(d, e);
-    }
-    return n;
-}
-
-/* The other way: everything of the destination in a table. */
-static int table_join(struct reader *r, const struct kind *k, struct side *s, struct side *d,
-                      struct err *e) {
-    AUTO_ARENA hold = arena_new();
-    AUTO_MAP table = map_new();
-    yyjson_val *items = NULL, *it;
-    size_t i, max;
-    int n = 0;
-    while (d->pager && (n = kube_pager_next(d->pager, hold, &items, e)) > 0) {
-        yyjson_arr_foreach (items, i, max, it) {
-            char key[KEY_MAX];
-            key_of(it, key);
-            map_put(table, arena_strdup(hold, key), it);
-            note_uid(r, it);
-        }
-    }
-    while (n >= 0 && (arena_reset(s->a), n = kube_pager_next(s->pager, s->a, &items, e)) > 0) {
-        yyjson_arr_foreach (items, i, max, it) {
-            char key[KEY_MAX];
-            key_of(it, key);
-            n = n < 0 ? n : take_pair(r, k, it, map_get(table, key), e);
-        }
-    }
-    return n;
-}
-
-static void undo_kind(struct reader *r, size_t objects, size_t left_over) {
-    r->objects.n = objects;
-    while (r->left_over.n > left_over)
+static void undo(void *ctx) {
+    struct kind_reading *kr = ctx;
+    struct reader *r = kr->r;
+    r->objects.n = kr->objects;
+    r->namespaces_dst = kr->namespaces_dst;
+    census_reset(r->census);
+    while (r->left_over.n > kr->left_over)
         xfree(r->left_over.v[--r->left_over.n]);
 }
 
-enum { RELIST_MAX = 4 };
+static int join_twice(struct reader *r, const struct kind *k, struct err *e) {
+    struct kind_reading kr = {r, k, r->objects.n, r->left_over.n, r->namespaces_dst};
+    struct join j = {.pair = take, .again = undo, .ctx = &kr};
+    j.source_only = !world_wrote_kind(r->w, k->src); /* nothing of it can be left over */
+    int n = join_kind(r->w, k, &j, e);
+    if (n != -EACCES || !r->w->o.tolerate_denied)
+        return n;
+    j.destination_denied = true; /* perhaps it is the destination's alone that may not be read */
+    n = join_kind(r->w, k, &j, e);
+    return n == -EACCES ? 0 : n;
+}
+
+static void candidate(void *ctx, const char *key, const char *maker, size_t n) {
+    struct world *w = ctx;
+    world_lock(w);
+    pernamespace_candidate(w, key, maker, n);
+    world_unlock(w);
+}
+
+static void end_census(struct reader *r) {
+    census_each(r->census, PERNAMESPACE_LEAST, candidate, r->w);
+    census_reset(r->census);
+}
 
 static int read_kind(struct reader *r, const struct kind *k, struct err *e) {
-    struct kube_list_opts lo = {.label_selector = r->w->o.label_selector, .cancel = r->w->o.cancel};
-    struct kube_list_opts all = {.cancel = r->w->o.cancel};
-    const char *const *inc = r->w->o.ns_include;
-    if (k->src->namespaced && inc && inc[0] && !inc[1] && !strpbrk(inc[0], "*?"))
-        lo.namespace = all.namespace = inc[0];
-    bool sorted = true;
-    int n = -ESTALE;
-    for (unsigned i = 0; i < RELIST_MAX && (n == -ESTALE || n == UNSORTED); i++) {
-        size_t objects = r->objects.n, left_over = r->left_over.n;
-        struct side s = side_open(r->w->o.src, k->src, &lo);
-        struct side d = side_open(r->w->o.dst, k->dst, &all);
-        n = (sorted ? merge_join : table_join)(r, k, &s, &d, e);
-        side_close(&s);
-        side_close(&d);
-        sorted = sorted && n != UNSORTED;
-        if (n < 0)
-            undo_kind(r, objects, left_over);
-    }
-    /* A kind may vanish, or not be listable, between discovery and list. */
-    if (n == -ENOENT || (e && e->http == 405)) {
-        log_debug("%s cannot be listed: %s", k->src->plural, err_msg(e));
-        return 0;
-    }
-    return n < 0 ? err_ctx(e, n, "reading %s", k->src->plural) : 0;
+    int n = join_twice(r, k, e);
+    end_census(r);
+    return n;
 }
 
 struct reading {
@@ -361,23 +364,44 @@ static void run_reader(void *ctx, size_t index) {
     }
 }
 
+static struct reader reader_make(struct world *w, size_t i) {
+    w->reader_arena[i] = arena_new();
+    return (struct reader){.w = w,
+                           .a = w->reader_arena[i],
+                           .tmp = arena_new(),
+                           .names = map_new(),
+                           .census = census_new()};
+}
+
 static void gather(struct world *w, struct reader *r) {
-    for (size_t i = 0; i < r->objects.n; i++) {
-        struct object *o = r->objects.v[i];
-        object_list_add(&w->objects, o);
-        map_put(w->by_ref, object_ref(w->a, o), o);
-        if (o->uid_src)
-            map_put(w->by_uid, o->uid_src, o);
-    }
+    for (size_t i = 0; i < r->objects.n; i++)
+        object_list_add(&w->objects, r->objects.v[i]);
     for (size_t i = 0; i < r->uids_dst.n; i++)
-        map_put(w->uids_dst, arena_strdup(w->a, r->uids_dst.v[i]), w);
+        uid_set_add(&w->uids_dst, r->uids_dst.v[i]);
     for (size_t i = 0; i < r->secrets.n; i++)
         map_put(w->sa_secrets, arena_strdup(w->a, r->secrets.v[i]), w);
+    for (size_t i = 0; i < r->consumers.n; i++)
+        map_put(w->consumers, arena_strdup(w->a, r->consumers.v[i]), w);
+    for (struct trait *t = r->traits, *next; t; t = next) {
+        next = t->next;
+        t->next = w->traits;
+        w->traits = t;
+    }
+    for (struct selector *s = r->selectors, *next; s; s = next) {
+        next = s->next;
+        s->next = map_put(w->selectors, s->ns, s);
+    }
     for (size_t i = 0; i < r->left_over.n; i++)
         strvec_add(&w->left_over, r->left_over.v[i]);
     strvec_done(&r->left_over);
+    strvec_done(&r->consumers);
     xfree(r->objects.v);
-    strvec_done(&r->uids_dst);
+    uid_set_done(&r->uids_dst);
+    end_census(r);
+    census_free(r->census);
+    w->namespaces_dst += r->namespaces_dst;
+    map_free(r->names);
+    arena_free(r->tmp);
     strvec_done(&r->secrets);
 }
 
@@ -394,16 +418,16 @@ static int read_orphans(struct world *w, fetch_fn fetch, void *ctx, struct err *
         if (!o->unread || rules_match(o, w))
             continue;
         AUTO_ARENA a = arena_new();
+        AUTO_ARENA tmp = arena_new();
         yyjson_val *src, *dst = NULL;
         int n = fetch(ctx, a, o, false, &src, e);
         if (n == -ENOENT)
             continue;
-        if (n >= 0 && o->uid_dst)
+        if (n >= 0 && o->in_dst)
             n = fetch(ctx, a, o, true, &dst, e);
-        if (n >= 0 || n == -ENOENT)
-            n = look_at(w, w->a, o, src, dst, e);
-        if (n < 0)
+        if (n < 0 && n != -ENOENT)
             return n;
+        look_at(w, w->a, tmp, o, src, dst);
         o->unread = false;
     }
     return 0;
@@ -457,10 +481,8 @@ static void warn_missing_namespaces(struct world *w) {
 
 int inventory_read(struct world *w, struct err *e) {
     struct reading rd = {.w = w};
-    for (size_t i = 0; i < READERS; i++) {
-        w->reader_arena[i] = arena_new();
-        rd.reader[i] = (struct reader){.w = w, .a = w->reader_arena[i]};
-    }
+    for (size_t i = 0; i < READERS; i++)
+        rd.reader[i] = reader_make(w, i);
     int n = 0;
     look_at_volumes(w);
     while (atomic_load(&rd.next) < w->n_kinds && n >= 0 && kind_rank(w->kinds[rd.next].src) == 0)
@@ -476,9 +498,13 @@ int inventory_read(struct world *w, struct err *e) {
     }
     for (size_t i = 0; i < READERS; i++)
         gather(w, &rd.reader[i]);
+    pernamespace_settle(w);
+    world_index(w);
     if (n < 0)
         return n;
     warn_missing_namespaces(w);
+    if (schemas_warning(w->schemas))
+        strvec_add(&w->warnings, schemas_warning(w->schemas));
     return read_orphans(w, fetch_live, w, e);
 }
 
@@ -519,22 +545,20 @@ struct offline {
 };
 
 /* All pairs of the kinds of one rank. */
-static int take_rank(struct offline *f, int rank, struct err *e) {
+static void take_rank(struct offline *f, int rank) {
     AUTO_ARENA a = arena_new();
-    int n = 0;
-    for (size_t i = 0; n >= 0 && i < f->src->n; i++) {
+    for (size_t i = 0; i < f->src->n; i++) {
         const struct world_item *x = &f->src->items[i];
         if (kind_rank(x->resource) == rank)
-            n = take_pair(f->r, kind_for(f->r->w, x->resource), x->body,
-                          map_get(f->at_dst, item_ref(a, x)), e);
+            take_pair(f->r, kind_for(f->r->w, x->resource), x->body,
+                      map_get(f->at_dst, item_ref(a, x)));
     }
-    for (size_t i = 0; n >= 0 && i < f->dst->n; i++) {
+    for (size_t i = 0; i < f->dst->n; i++) {
         const struct world_item *x = &f->dst->items[i];
         const struct kind *k = kind_for(f->r->w, x->resource);
         if (k && kind_rank(k->src) == rank && !map_has(f->at_src, item_ref(a, x)))
-            n = take_pair(f->r, k, NULL, x->body, e);
+            take_pair(f->r, k, NULL, x->body);
     }
-    return n;
 }
 
 static void map_items(struct arena *a, struct map *m, const struct world_side *s) {
@@ -557,8 +581,7 @@ int inventory_offline(struct world *w, const struct world_side *src, const struc
     AUTO_ARENA a = arena_new();
     AUTO_MAP at_src = map_new();
     AUTO_MAP at_dst = map_new();
-    w->reader_arena[0] = arena_new();
-    struct reader r = {.w = w, .a = w->reader_arena[0]};
+    struct reader r = reader_make(w, 0);
     struct offline f = {&r, src, dst, at_src, at_dst};
     w->kinds = arena_array(w->a, struct kind, src->n);
     for (size_t i = 0; i < src->n; i++)
@@ -566,10 +589,11 @@ int inventory_offline(struct world *w, const struct world_side *src, const struc
             add_kind(w, src->items[i].resource, served(dst, src->items[i].resource));
     map_items(a, at_src, src);
     map_items(a, at_dst, dst);
-    int n = take_rank(&f, 0, e);
+    take_rank(&f, 0);
     note_volumes(w, &r);
-    if (n >= 0)
-        n = take_rank(&f, 1, e);
+    take_rank(&f, 1);
     gather(w, &r);
-    return n < 0 ? n : read_orphans(w, fetch_offline, &f, e);
+    pernamespace_settle(w);
+    world_index(w);
+    return read_orphans(w, fetch_offline, &f, e);
 }

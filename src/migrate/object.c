@@ -13,6 +13,11 @@ enum verdict verdict_of(const char *name) {
     return v;
 }
 
+const char *change_fate_name(enum change_fate f) {
+    static const char *const fates[] = {"take", "keep", "clash", "fixed"};
+    return f < COUNT_OF(fates) ? fates[f] : "?";
+}
+
 char *object_ref_of(struct arena *a, const char *group, const char *kind, const char *ns,
                     const char *name) {
     return arena_printf(a, "%s/%s/%s/%s", group, kind, ns ? ns : "", name);
@@ -34,6 +39,24 @@ bool object_merges(const struct object *o) {
     return o->kind->merge && (object_is(o, "", "Namespace") || str_eq(o->name, "default"));
 }
 
+bool object_is_webhook(const struct object *o) {
+    return object_is(o, "admissionregistration.k8s.io", "ValidatingWebhookConfiguration") ||
+           object_is(o, "admissionregistration.k8s.io", "MutatingWebhookConfiguration");
+}
+
 bool object_is_secret(const struct object *o) {
     return object_is(o, "", "Secret");
+}
+
+bool object_goes_over(const struct object *o) {
+    return o->verdict != V_SKIP && o->verdict != V_BLOCK;
+}
+
+bool object_to_write(const struct object *o) {
+    return (o->verdict == V_CREATE || o->verdict == V_HOLD || o->verdict == V_UPDATE) &&
+           o->outcome != OUT_DONE && o->outcome != OUT_STALE;
+}
+
+bool object_due(const struct object *o) {
+    return object_to_write(o) && o->outcome == OUT_NONE;
 }

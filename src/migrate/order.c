@@ -4,25 +4,25 @@ enum { WAVE_OTHER = 100, WAVE_CUSTOM = 110 };
 
 /* Between two waves there is room for owned objects, which come one after their owner. */
 static const struct wave_row table[] = {
-    {10, "", "Namespace", false, "what stands in a namespace needs it"},
-    {20, "apiextensions.k8s.io", "CustomResourceDefinition", false,
+    {WAVE_NAMESPACE, "", "Namespace", false, "what stands in a namespace needs it"},
+    {WAVE_DEFINITION, "apiextensions.k8s.io", "CustomResourceDefinition", false,
      "custom resources need their definition established"},
-    {30, "storage.k8s.io", NULL, true, "claims and volumes name a class"},
-    {30, "scheduling.k8s.io", NULL, true, "pods name a priority"},
-    {30, "node.k8s.io", NULL, true, "pods name a runtime"},
-    {30, "networking.k8s.io", "IngressClass", true, "ingresses name a class"},
-    {30, "gateway.networking.k8s.io", "GatewayClass", true, "gateways name a class"},
+    {30, "storage.k8s.io", NULL, false, "claims and volumes name a class"},
+    {30, "scheduling.k8s.io", NULL, false, "pods name a priority"},
+    {30, "node.k8s.io", NULL, false, "pods name a runtime"},
+    {30, "networking.k8s.io", "IngressClass", false, "ingresses name a class"},
+    {30, "gateway.networking.k8s.io", "GatewayClass", false, "gateways name a class"},
     {40, "", "ServiceAccount", false, "pods and token Secrets need it"},
     {40, "rbac.authorization.k8s.io", NULL, false, "what runs needs its rights"},
-    {41, "rbac.authorization.k8s.io", "RoleBinding", false, "after the roles it names"},
-    {41, "rbac.authorization.k8s.io", "ClusterRoleBinding", false, "after the roles it names"},
+    {41, "rbac.authorization.k8s.io", "RoleBinding", true, "after the roles it names"},
+    {41, "rbac.authorization.k8s.io", "ClusterRoleBinding", true, "after the roles it names"},
     {50, "", "ConfigMap", false, "pods read it"},
     {50, "", "Secret", true, "pods read it; a token Secret needs its ServiceAccount"},
     {60, "", "PersistentVolume", false, "claims bind to it"},
     {61, "", "PersistentVolumeClaim", true, "pods mount it; its volume is there"},
-    {70, "", "Service", false, "pods get its name in their environment"},
-    {71, "", "Endpoints", false, "belongs to a Service without selector"},
-    {71, "discovery.k8s.io", NULL, false, "belongs to a Service without selector"},
+    {WAVE_SERVICE, "", "Service", false, "pods get its name in their environment"},
+    {71, "", "Endpoints", true, "belongs to a Service without selector"},
+    {71, "discovery.k8s.io", NULL, true, "belongs to a Service without selector"},
     {80, "apps", NULL, true, "everything that a pod names is there"},
     {80, "batch", NULL, true, "everything that a pod names is there"},
     {80, "", "ReplicationController", true, "everything that a pod names is there"},
@@ -34,8 +34,9 @@ static const struct wave_row table[] = {
     {120, "networking.k8s.io", NULL, false, "after what it leads to"},
     {130, "", "LimitRange", true, "it must not change what ran without it"},
     {130, "", "ResourceQuota", true, "it must not block what ran in the source"},
-    {140, "admissionregistration.k8s.io", NULL, true, "it must not block what is being created"},
-    {140, "apiregistration.k8s.io", NULL, true, "its back end is there"},
+    {WAVE_ADMISSION, "admissionregistration.k8s.io", NULL, true,
+     "it must not block what is being created"},
+    {WAVE_ADMISSION, "apiregistration.k8s.io", NULL, true, "its back end is there"},
 };
 
 const struct wave_row *order_table(size_t *ret_n) {
@@ -111,6 +112,21 @@ const char *order_why(int wave) {
     return r ? r->why : "after its owner";
 }
 
-int order_lane(const struct kube_resource *r) {
-    return str_eq(r->kind, "Service") && !*r->group ? 1 : 0;
+int order_lane(const struct object *o) {
+    return object_is(o, "", "Service") && o->wave <= WAVE_SERVICE ? 1 : 0;
+}
+
+static const struct {
+    const char *group, *kind;
+} data_kinds[] = {
+    {"", "Secret"},
+    {"", "ConfigMap"},
+    {"", "PersistentVolumeClaim"},
+};
+
+bool order_carries_data(const struct kube_resource *r) {
+    for (size_t i = 0; i < COUNT_OF(data_kinds); i++)
+        if (str_eq(r->group, data_kinds[i].group) && str_eq(r->kind, data_kinds[i].kind))
+            return true;
+    return false;
 }

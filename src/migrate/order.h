@@ -3,10 +3,12 @@
 
 #include "migrate/object.h"
 
+enum { WAVE_NAMESPACE = 10, WAVE_DEFINITION = 20, WAVE_SERVICE = 70, WAVE_ADMISSION = 140 };
+
 struct wave_row {
     int wave;
     const char *group, *kind; /* kind NULL: the whole group */
-    bool wait;                /* everything before must have been answered before this begins */
+    bool wait;                /* what it may name comes in earlier waves: see waits.h */
     const char *why;
 };
 const struct wave_row *order_table(size_t *ret_n);
@@ -14,8 +16,13 @@ const struct wave_row *order_table(size_t *ret_n);
 bool order_is_custom(const struct kube_resource *r);
 /* Wave of a kind by the table. Custom resources are a wave of their own. */
 int order_wave(const struct kube_resource *r, bool custom);
-/* Must everything of earlier waves be answered before a kind of this wave is begun? */
+/* Must what it can name be answered before an object of this wave is sent? See waits.h. */
 bool order_waits(int wave);
 const char *order_why(int wave);
-/* Objects of lane 1 are written beside the others (Services: serial in the server). */
-int order_lane(const struct kube_resource *r);
+/* Objects of lane 1 are written beside the others (Services: serial in the server). A Service that
+ * waits for an owner goes with the others. */
+int order_lane(const struct object *o);
+/* Does an object of this kind carry data that its controller, once it sees its owner, would make
+ * anew (a password, a certificate, a volume)? Such a child goes before an owner that is a custom
+ * resource, and is linked to it afterwards. */
+bool order_carries_data(const struct kube_resource *r);

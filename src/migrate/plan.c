@@ -5,6 +5,7 @@
 #include "base/clock.h"
 #include "base/file.h"
 #include "base/hash.h"
+#include "migrate/explain.h"
 #include "migrate/order.h"
 
 enum { PLAN_FILE_MAX = 512 << 20 };
@@ -15,7 +16,9 @@ void plan_count(const struct world *w, struct plan_counts *ret) {
         const struct object *o = world_at(w, i);
         ret->by_verdict[o->verdict]++;
         ret->held += o->held && o->verdict != V_SKIP && o->verdict != V_BLOCK;
+        ret->undecided += o->undecided;
         ret->unready += o->unready && o->verdict == V_SAME;
+        ret->kept += o->kept && o->verdict == V_SAME;
     }
 }
 
@@ -32,6 +35,8 @@ static void add_changes(yyjson_mut_doc *d, yyjson_mut_val *out, const struct obj
             json_mut_set_str(d, x, "source", c->src);
         if (c->dst)
             json_mut_set_str(d, x, "destination", c->dst);
+        if (c->fate != CHANGE_TAKE)
+            json_mut_set_str(d, x, "fate", change_fate_name(c->fate));
         yyjson_mut_arr_append(list, x);
     }
     json_mut_set(d, out, "changes", list);
@@ -51,12 +56,18 @@ static yyjson_mut_val *entry(yyjson_mut_doc *d, struct arena *a, const struct ob
     json_mut_set_str(d, x, "why", o->why);
     json_mut_set_int(d, x, "wave", o->wave);
     json_mut_set_bool(d, x, "held", o->held);
+    if (o->recreate)
+        json_mut_set_bool(d, x, "recreate", true);
+    if (o->undecided)
+        json_mut_set_bool(d, x, "undecided", true);
     if (o->unready || o->note)
         json_mut_set_str(d, x, "note", o->note ? o->note : "");
     json_mut_set_str(d, x, "ref", object_ref(a, o));
     json_mut_set_str(d, x, "digest", hash_hex(o->digest, 16, hex));
-    if (o->n_changes)
+    if (o->changes)
         add_changes(d, x, o);
+    if (o->concerns)
+        explain_concerns(d, x, o);
     return x;
 }
 
@@ -68,6 +79,7 @@ static yyjson_mut_val *counts(yyjson_mut_doc *d, const struct world *w) {
         json_mut_set_int(d, x, verdict_name(v), (int64_t)c.by_verdict[v]);
     json_mut_set_int(d, x, "held", (int64_t)c.held);
     json_mut_set_int(d, x, "unready", (int64_t)c.unready);
+    json_mut_set_int(d, x, "undecided", (int64_t)c.undecided);
     json_mut_set_int(d, x, "objects", (int64_t)c.objects);
     return x;
 }
@@ -85,6 +97,30 @@ static const char *content_hash(struct arena *a, yyjson_mut_val *root) {
     return hash_sha256_hex(b.p, b.len, arena_alloc(a, SHA256_HEX));
 }
 
+static int by_place(const void *x, const void *y) {
+    const struct object *a = *(struct object *const *)x, *b = *(struct object *const *)y;
+    int c = strcmp(a->ns, b->ns);
+    if (!c)
+        c = strcmp(a->kind->src->kind, b->kind->src->kind);
+    if (!c)
+        c = strcmp(a->kind->src->group, b->kind->src->group);
+    return c ? c : strcmp(a->name, b->name);
+}
+
+/* Kinds are read side by side, so the order of records is by chance; two plans must be comparable
+ * line by line. */
+static void add_objects(yyjson_mut_doc *d, struct arena *a, yyjson_mut_val *list,
+                        const struct world *w) {
+    size_t n = world_count(w);
+    struct object **v = xcalloc(n + 1, sizeof *v);
+    for (size_t i = 0; i < n; i++)
+        v[i] = world_at(w, i);
+    qsort(v, n, sizeof *v, by_place);
+    for (size_t i = 0; i < n; i++)
+        yyjson_mut_arr_append(list, entry(d, a, v[i]));
+    xfree(v);
+}
+
 char *plan_json(const struct world *w, struct arena *a, const char *source_uid,
                 const char *destination_uid, size_t *ret_len) {
     yyjson_mut_doc *d = json_doc(a);
@@ -99,8 +135,7 @@ char *plan_json(const struct world *w, struct arena *a, const char *source_uid,
     char salt[65];
     json_mut_set_str(d, root, "salt", hash_hex(world_salt(w), 32, salt));
     json_mut_set(d, root, "counts", counts(d, w));
-    for (size_t i = 0; i < world_count(w); i++)
-        yyjson_mut_arr_append(list, entry(d, a, world_at(w, i)));
+    add_objects(d, a, list, w);
     json_mut_set(d, root, "objects", list);
     json_mut_set(d, root, "leftOver", left_over(d, w));
     json_mut_set_str(d, root, "hash", content_hash(a, root));
@@ -137,6 +172,10 @@ int plan_load(struct arena *a, const char *path, struct plan_file *ret, struct e
                        "%s was changed after it was written (its hash does not fit); make it again "
                        "with `tandem plan --out %s`",
                        path, path);
+    const char *slot = json_str(v, "source");
+    if ((!str_eq(slot, "a") && !str_eq(slot, "b")) || !json_str(v, "sourceUid") ||
+        !json_str(v, "destinationUid"))
+        return err_set(e, -EBADMSG, "%s does not say which clusters it is for", path);
     uint8_t salt[32];
     if (read_salt(json_str(v, "salt"), salt) < 0)
         return err_set(e, -EBADMSG, "%s: its salt is not one", path);
@@ -145,6 +184,7 @@ int plan_load(struct arena *a, const char *path, struct plan_file *ret, struct e
                               .source = *json_str(v, "source"),
                               .digests = map_new(),
                               .verdicts = map_new(),
+                              .undecided = map_new(),
                               .hash = hash};
     memcpy(ret->salt, salt, sizeof salt);
     size_t i, max;
@@ -155,6 +195,8 @@ int plan_load(struct arena *a, const char *path, struct plan_file *ret, struct e
         if (!ref || !verdict || !digest)
             continue;
         map_put(ret->verdicts, ref, (void *)(uintptr_t)verdict);
+        if (yyjson_is_true(json_get(x, "undecided")))
+            map_put(ret->undecided, ref, ret);
         if (verdict_of(verdict) != V_SKIP && verdict_of(verdict) != V_BLOCK)
             map_put(ret->digests, ref, (void *)(uintptr_t)digest);
     }

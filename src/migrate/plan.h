@@ -9,8 +9,10 @@
 
 struct plan_counts {
     size_t by_verdict[V_COUNT];
-    size_t held;    /* of create/hold/same: held in the destination */
-    size_t unready; /* same, but less ready than in the source */
+    size_t held;      /* of create/hold/same: held in the destination */
+    size_t unready;   /* same, but less ready than in the source */
+    size_t undecided; /* look as if they act by themselves, and nobody has decided */
+    size_t kept;      /* same, but for what the destination has changed since */
     size_t objects;
 };
 void plan_count(const struct world *w, struct plan_counts *ret);
@@ -22,9 +24,10 @@ char *plan_json(const struct world *w, struct arena *a, const char *source_uid,
                 const char *destination_uid, size_t *ret_len);
 struct plan_file {
     const char *source_uid, *destination_uid;
-    char source;          /* slot */
-    struct map *digests;  /* ref -> hex digest of objects to be written */
-    struct map *verdicts; /* ref -> verdict name */
+    char source;           /* slot */
+    struct map *digests;   /* ref -> hex digest of objects to be written */
+    struct map *verdicts;  /* ref -> verdict name */
+    struct map *undecided; /* ref: nobody had decided whether to hold it */
     uint8_t salt[32];
     const char *hash;
 };

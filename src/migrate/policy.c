@@ -1,5 +1,5 @@
 /* The field policy: what a cluster fills in by itself, and what becomes of it. Facts and sources in
- * docs/OBJECTS.md. A field that no row names is kept. */
+ * docs/OBJECTS.md. A field that no row names is kept; what is kept on purpose: policy_keep.c. */
 #include "migrate/facts.h"
 #include "migrate/scrub.h"
 
@@ -96,7 +96,7 @@ static bool ca_injected(const struct scrub *s, yyjson_mut_val *parent UNUSED,
     size_t i, max;
     if (!an) /* yyjson computes with the address */
         return false;
-    yyjson_obj_foreach (an, i, max, key, v) {
+    json_obj_foreach (an, i, max, key, v) {
         const char *k = yyjson_get_str(key);
         if (str_starts(k, "cert-manager.io/inject-") ||
             str_eq(k, "service.beta.openshift.io/inject-cabundle"))
@@ -148,6 +148,11 @@ static yyjson_mut_val *map_storage_class(const struct scrub *s, yyjson_mut_val *
     return to ? yyjson_mut_strcpy(s->doc, to) : val;
 }
 
+/* The caller compares owners and writes the references anew (world_body). */
+static yyjson_mut_val *take_out(const struct scrub *s UNUSED, yyjson_mut_val *val UNUSED) {
+    return NULL;
+}
+
 /* Until 1.33 or so the API server printed an unset creationTimestamp of a template as null. */
 #define NULL_TIME(g, k, path)                                                                      \
     {                                                                                              \
@@ -177,6 +182,8 @@ static const struct policy_row rows[] = {
     META("generateName", "the name is settled"),
     META("finalizers", "their controller adds them again; without it the object could not be "
                        "deleted"),
+    REWRITE(NULL, NULL, "/metadata/ownerReferences", take_out,
+            "written anew for the owners that go over, with their uids in the destination"),
     DROP(NULL, NULL, "/status", "observed by the cluster, not wished"),
 
     NULL_TIME("apps", NULL, "/spec/template"),
@@ -190,6 +197,7 @@ static const struct policy_row rows[] = {
     NULL_TIME("", "Pod", "/spec/volumes/*/ephemeral/volumeClaimTemplate"),
     NULL_TIME("", "ReplicationController",
               "/spec/template/spec/volumes/*/ephemeral/volumeClaimTemplate"),
+    NULL_TIME("", "PodTemplate", "/template/spec/volumes/*/ephemeral/volumeClaimTemplate"),
     NULL_TIME("apps", NULL, "/spec/template/spec/volumes/*/ephemeral/volumeClaimTemplate"),
     NULL_TIME("batch", "Job", "/spec/template/spec/volumes/*/ephemeral/volumeClaimTemplate"),
     NULL_TIME("batch", "CronJob",
@@ -318,6 +326,11 @@ static const struct policy_row rows[] = {
     DROP_IF("apiregistration.k8s.io", "APIService", "/spec/caBundle", ca_injected,
             "injected by a controller of the source"),
 };
+
+const char *field_fate_name(enum field_fate f) {
+    static const char *const names[] = {"drop", "rewrite", "keep"};
+    return names[f];
+}
 
 const struct policy_row *policy_rows(size_t *ret_n) {
     *ret_n = COUNT_OF(rows);

@@ -2,16 +2,16 @@
 
 /* Where the pod template of a kind stands. */
 static const struct {
-    const char *group, *kind, *path;
+    const char *group, *kind, *path, *spec;
 } templates[] = {
-    {"", "Pod", ""},
-    {"apps", "Deployment", "/spec/template"},
-    {"apps", "StatefulSet", "/spec/template"},
-    {"apps", "DaemonSet", "/spec/template"},
-    {"apps", "ReplicaSet", "/spec/template"},
-    {"", "ReplicationController", "/spec/template"},
-    {"batch", "Job", "/spec/template"},
-    {"batch", "CronJob", "/spec/jobTemplate/spec/template"},
+    {"", "Pod", "", "/spec"},
+    {"apps", "Deployment", "/spec/template", "/spec/template/spec"},
+    {"apps", "StatefulSet", "/spec/template", "/spec/template/spec"},
+    {"apps", "DaemonSet", "/spec/template", "/spec/template/spec"},
+    {"apps", "ReplicaSet", "/spec/template", "/spec/template/spec"},
+    {"", "ReplicationController", "/spec/template", "/spec/template/spec"},
+    {"batch", "Job", "/spec/template", "/spec/template/spec"},
+    {"batch", "CronJob", "/spec/jobTemplate/spec/template", "/spec/jobTemplate/spec/template/spec"},
 };
 
 static const struct ref_row rows[] = {
@@ -39,6 +39,8 @@ static const struct ref_row rows[] = {
     {"", "ServiceAccount", "/imagePullSecrets/*/name", "", "Secret", false},
     {"", "PersistentVolumeClaim", "/spec/storageClassName", "storage.k8s.io", "StorageClass", true},
     {"", "PersistentVolumeClaim", "/spec/volumeName", "", "PersistentVolume", true},
+    {"", "PersistentVolume", "/spec/csi/driver", "storage.k8s.io", "CSIDriver", true},
+    {NULL, "(pod)", "/spec/volumes/*/csi/driver", "storage.k8s.io", "CSIDriver", true},
     {"", "PersistentVolume", "/spec/storageClassName", "storage.k8s.io", "StorageClass", true},
     {"apps", "StatefulSet", "/spec/volumeClaimTemplates/*/spec/storageClassName", "storage.k8s.io",
      "StorageClass", true},
@@ -48,6 +50,15 @@ static const struct ref_row rows[] = {
     {"networking.k8s.io", "Ingress", "/spec/tls/*/secretName", "", "Secret", false},
     {"networking.k8s.io", "Ingress", "/spec/rules/*/http/paths/*/backend/service/name", "",
      "Service", false},
+    {"gateway.networking.k8s.io", "Gateway", "/spec/gatewayClassName", "gateway.networking.k8s.io",
+     "GatewayClass", true},
+    {"snapshot.storage.k8s.io", "VolumeSnapshot", "/spec/volumeSnapshotClassName",
+     "snapshot.storage.k8s.io", "VolumeSnapshotClass", true},
+    {"resource.k8s.io", "ResourceClaim", "/spec/devices/requests/*/exactly/deviceClassName",
+     "resource.k8s.io", "DeviceClass", true},
+    {"resource.k8s.io", "ResourceClaimTemplate",
+     "/spec/spec/devices/requests/*/exactly/deviceClassName", "resource.k8s.io", "DeviceClass",
+     true},
     {"networking.k8s.io", "Ingress", "/spec/defaultBackend/service/name", "", "Service", false},
 };
 
@@ -131,4 +142,28 @@ struct ref *refs_of(struct arena *a, const struct kind *kind, yyjson_val *body) 
     }
     sb_done(&f.at);
     return f.first;
+}
+
+yyjson_val *refs_pod_spec(const struct kube_resource *r, yyjson_val *body, const char **ret_at) {
+    for (size_t i = 0; i < COUNT_OF(templates); i++) {
+        if (!str_eq(templates[i].group, r->group) || !str_eq(templates[i].kind, r->kind))
+            continue;
+        *ret_at = templates[i].spec;
+        return yyjson_ptr_get(body, templates[i].spec);
+    }
+    return NULL;
+}
+
+bool refs_has_pod(const struct kube_resource *r) {
+    for (size_t i = 0; i < COUNT_OF(templates); i++)
+        if (str_eq(templates[i].group, r->group) && str_eq(templates[i].kind, r->kind))
+            return true;
+    return false;
+}
+
+bool refs_looked_at(const struct kube_resource *r) {
+    for (size_t i = 0; i < COUNT_OF(rows); i++)
+        if (rows[i].group && str_eq(rows[i].group, r->group) && str_eq(rows[i].kind, r->kind))
+            return true;
+    return refs_has_pod(r);
 }

@@ -1,5 +1,9 @@
 #include "migrate/rules.h"
 
+#include "migrate/keep.h"
+#include "migrate/pernamespace.h"
+#include "migrate/probe_ns.h"
+
 #define NET   "networking.k8s.io"
 #define RBAC  "rbac.authorization.k8s.io"
 #define FLOW  "flowcontrol.apiserver.k8s.io"
@@ -11,6 +15,20 @@ bool rules_system_namespace(const char *ns) {
 
 static bool in_system_namespace(const struct object *o, const struct world *w UNUSED) {
     return rules_system_namespace(o->ns);
+}
+
+bool rules_tandem_namespace(const char *ns) {
+    return str_eq(ns, KEEP_NAMESPACE) || str_starts(ns, PROBE_NS_PREFIX);
+}
+
+/* What tandem keeps for itself, in either cluster. */
+bool rules_tandem_own(const struct object *o) {
+    return rules_tandem_namespace(o->ns) ||
+           (object_is(o, "", "Namespace") && rules_tandem_namespace(o->name));
+}
+
+static bool tandem_own(const struct object *o, const struct world *w UNUSED) {
+    return rules_tandem_own(o);
 }
 
 static bool own_namespace(const struct object *o, const struct world *w UNUSED) {
@@ -67,6 +85,10 @@ static bool openshift_account(const struct object *o, const struct world *w UNUS
     return str_eq(o->name, "default") || str_eq(o->name, "builder") || str_eq(o->name, "deployer");
 }
 
+static bool made_in_each_namespace(const struct object *o, const struct world *w) {
+    return w && pernamespace_find(w, o);
+}
+
 /* The child of a controller that makes it again, wherever that controller goes: with its owner
  * recreated a copy would be a duplicate, with its owner left out it would be an orphan nobody asked
  * for. A child whose owner is gone from the source is an orphan already and stays one. */
@@ -88,6 +110,7 @@ static const struct regenerable regenerable[] = {
     {"ReplicaSet", "Rollout"},
     {"ControllerRevision", NULL},
     {"Job", "CronJob"},
+    {"Workflow", "CronWorkflow"},
     {"PersistentVolumeClaim", "Pod"},
     {"ResourceClaim", "Pod"},
     {"EndpointSlice", "Service"},
@@ -111,6 +134,7 @@ bool rules_regenerable(const char *child_kind, const char *owner_kind) {
     return false;
 }
 
+#define ONCE "asked for once; creating it would do it again"
 #define KIND(id, group, kind, why)                                                                 \
     { id, group, kind, 0, NULL, why }
 
@@ -146,11 +170,25 @@ static const struct rule table[] = {
     KIND("kind-ciliumendpoint", "cilium.io", "CiliumEndpoint", "state of a pod of one cluster"),
     KIND("kind-ciliumidentity", "cilium.io", "CiliumIdentity", "given by one cluster's agents"),
     KIND("kind-ciliumnode", "cilium.io", "CiliumNode", "a machine of one cluster"),
+    KIND("kind-tekton-run", "tekton.dev", "PipelineRun", ONCE),
+    KIND("kind-tekton-run", "tekton.dev", "TaskRun", ONCE),
+    KIND("kind-tekton-run", "tekton.dev", "CustomRun", ONCE),
+    KIND("kind-velero-run", "velero.io", "Backup", ONCE),
+    KIND("kind-velero-run", "velero.io", "Restore", ONCE),
+    KIND("kind-velero-run", "velero.io", "DeleteBackupRequest", ONCE),
+    KIND("kind-velero-run", "velero.io", "DownloadRequest", ONCE),
+    KIND("kind-velero-run", "velero.io", "ServerStatusRequest", ONCE),
+    KIND("kind-velero-run", "velero.io", "PodVolumeBackup", ONCE),
+    KIND("kind-velero-run", "velero.io", "PodVolumeRestore", ONCE),
+    KIND("kind-velero-run", "velero.io", "DataUpload", ONCE),
+    KIND("kind-velero-run", "velero.io", "DataDownload", ONCE),
+    KIND("kind-cnpg-backup", "postgresql.cnpg.io", "Backup", ONCE),
     KIND("kind-installplan", "operators.coreos.com", "InstallPlan", "made by OLM"),
     KIND("kind-openshift-rbac", "authorization.openshift.io", NULL,
          "another view of what rbac.authorization.k8s.io holds"),
     KIND("kind-openshift-project", "project.openshift.io", NULL, "another view of Namespaces"),
 
+    {"tandem-own", NULL, NULL, 0, tandem_own, "kept by tandem for itself"},
     {"deleting", NULL, NULL, FACT_DELETING, NULL, "it is being deleted in the source"},
     {"system-namespace", "", "Namespace", 0, own_namespace, "every cluster has it"},
     {"in-system-namespace", NULL, NULL, 0, in_system_namespace,
@@ -203,12 +241,16 @@ static const struct rule table[] = {
      "made by a provisioner for a claim; the destination's makes its own"},
     {"snapshot-bound", "snapshot.storage.k8s.io", "VolumeSnapshotContent", FACT_SNAPSHOT_BOUND,
      NULL, "made by a driver for a VolumeSnapshot"},
+    {"workflow-finished", "argoproj.io", "Workflow", FACT_FINISHED, NULL,
+     "has run to its end; creating it would run it again"},
     {"olm-copy", "operators.coreos.com", "ClusterServiceVersion", FACT_OLM_COPY, NULL,
      "copied into each namespace by OLM"},
     {"endpoints-selector", "", "Endpoints", 0, service_has_selector,
      "kept by a controller from the Service's selector"},
     {"owner-makes-it", NULL, NULL, 0, made_again,
      "its owner's controller makes it again in the destination"},
+    {"generated-per-namespace", NULL, NULL, 0, made_in_each_namespace,
+     "the destination makes one in each of its namespaces"},
 };
 
 const struct rule *rules_table(size_t *ret_n) {

@@ -28,3 +28,7 @@ const struct regenerable *rules_regenerables(size_t *ret_n);
 /* Is a child of this kind made again by an owner of that kind? */
 bool rules_regenerable(const char *child_kind, const char *owner_kind);
 bool rules_system_namespace(const char *ns);
+/* tandem-system, and the namespaces of probes (probe_ns.h). */
+bool rules_tandem_namespace(const char *ns);
+/* Those namespaces and what is in them: no rule of the user's migrates that. */
+bool rules_tandem_own(const struct object *o);

@@ -55,7 +55,7 @@ static void walk_array(struct walk *w, yyjson_mut_val *arr, const char *rest) {
         } else {
             yyjson_mut_val *out = judge(w, arr, v);
             if (!out)
-                yyjson_mut_arr_iter_remove(&it);
+                json_mut_arr_drop(&it);
         }
         w->at.len = mark;
     }
@@ -124,7 +124,7 @@ static yyjson_mut_val *with_type(yyjson_mut_doc *d, const struct kind *kind, yyj
     yyjson_mut_obj_add_val(d, root, "kind", yyjson_mut_strcpy(d, r->kind));
     size_t i, max;
     yyjson_val *key, *val;
-    yyjson_obj_foreach (body, i, max, key, val) {
+    json_obj_foreach (body, i, max, key, val) {
         const char *k = yyjson_get_str(key);
         if (str_eq(k, "apiVersion") || str_eq(k, "kind") || str_eq(k, "status"))
             continue;
@@ -147,7 +147,6 @@ yyjson_mut_val *scrub_object(yyjson_mut_doc *d, const struct kind *kind, yyjson_
     if (trace && json_get(body, "status"))
         trace(trace_ctx, FIELD_DROP, "/status", "observed by the cluster, not wished");
     apply_rows(&s);
-    json_mut_del(yyjson_mut_obj_get(s.root, "metadata"), "ownerReferences");
     hold_undo(d, s.root);
     drop_empty_maps(s.root);
     return s.root;

@@ -20,9 +20,11 @@ struct scrub_env {
 
 enum scrub_side { SCRUB_SOURCE, SCRUB_DESTINATION };
 
-enum field_fate { FIELD_DROP, FIELD_REWRITE };
+enum field_fate { FIELD_DROP, FIELD_REWRITE, FIELD_KEEP };
+const char *field_fate_name(enum field_fate f);
 
-/* Called for each field that a row touched; `path` is a JSON pointer, valid during the call. */
+/* Called for each field that a row touched (never FIELD_KEEP); `path` is a JSON pointer, valid
+ * during the call. */
 typedef void (*scrub_trace)(void *ctx, enum field_fate fate, const char *path, const char *why);
 
 struct scrub {
@@ -43,10 +45,12 @@ yyjson_mut_val *scrub_object(yyjson_mut_doc *d, const struct kind *kind, yyjson_
                              enum scrub_side side, const struct scrub_env *env, scrub_trace trace,
                              void *trace_ctx);
 
-/* --- the table, for tests and docs --- */
+/* --- the tables, for tests and for `explain` --- */
 struct policy_row {
     const char *group, *kind; /* NULL: any */
-    const char *path;         /* JSON pointer; "*": every element of an array */
+    /* JSON pointer; "*": every element of an array; of FIELD_KEEP "**" as the last step: the
+     * field and everything below it. */
+    const char *path;
     enum field_fate fate;
     /* NULL: always. val is the field, parent what it stands in. */
     bool (*when)(const struct scrub *s, yyjson_mut_val *parent, yyjson_mut_val *val);
@@ -54,5 +58,21 @@ struct policy_row {
     yyjson_mut_val *(*rewrite)(const struct scrub *s, yyjson_mut_val *val);
     const char *why;
 };
+/* What is dropped or rewritten: the rows that scrubbing walks. */
 const struct policy_row *policy_rows(size_t *ret_n);
+/* What is kept on purpose: FIELD_KEEP without a condition. Scrubbing does not walk these. A group
+ * POLICY_CUSTOM stands for every API group that Kubernetes does not bring itself. */
+#define POLICY_CUSTOM "(custom)"
+const struct policy_row *policy_keep_rows(size_t *ret_n);
+/* The first of them that covers this JSON pointer in objects of that kind, or NULL. */
+const struct policy_row *policy_kept_by(const struct kube_resource *r, const char *path);
+/* Does the pattern of a row, with its stars, lead to just this field (or, where it ends in "**", to
+ * something around it)? */
+bool policy_covers(const char *pattern, const char *path);
 bool policy_matches(const struct policy_row *r, const struct kube_resource *k);
+/* All of what becomes of fields, as data for other programs: {"fields": [{"fate", "group", "kind",
+ * "path", "conditional", "value", "why"}], "kinds": [{"rule", "group", "kind", "why"}]}. fate is
+ * keep, drop, rewrite, hold (value: what holds it) or default (filled in by one side's version
+ * alone; value and path are patterns). group or kind null: any. kinds: those that are never
+ * recreated. In d. */
+yyjson_mut_val *policy_json(yyjson_mut_doc *d);

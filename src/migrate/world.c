@@ -4,10 +4,14 @@
 #include <errno.h>
 
 #include "base/hash.h"
+#include "base/queue.h"
 #include "kube/list.h"
 #include "migrate/hold.h"
 #include "migrate/rules.h"
+#include "migrate/three.h"
 #include "migrate/world_impl.h"
+
+enum { REF_MAX = 1024, KIND_MAX = 512 };
 
 void object_list_add(struct object_list *l, struct object *o) {
     if (l->n == l->cap) {
@@ -75,7 +79,7 @@ static void read_service_ranges(struct world *w) {
     const struct kube_resource *r =
         kube_discovery_find(w->ddst, "networking.k8s.io", NULL, "ServiceCIDR");
     struct kube_list_fn fn = {.item = add_range, .ctx = w};
-    struct kube_list_opts lo = {0};
+    struct kube_list_opts lo = {.cancel = w->o.cancel};
     if (r && kube_list(w->o.dst, w->a, r, &lo, &fn, NULL, NULL) < 0)
         w->n_ranges = 0;
 }
@@ -87,12 +91,37 @@ static bool is_writing(const char *verb) {
     return str_eq(verb, "create") || str_eq(verb, "update") || str_eq(verb, "patch");
 }
 
+/* What is there afterwards is what was there before the run, or somebody's. */
+static bool is_taking_back(const char *verb) {
+    return str_eq(verb, "delete") || str_eq(verb, "restore");
+}
+
+/* ref: "GROUP/KIND/NAMESPACE/NAME". */
+static void note_kind(struct world *w, const char *ref) {
+    const char *slash = strchr(ref, '/');
+    size_t n = slash ? (size_t)(slash - ref) + 1 + strcspn(slash + 1, "/") : 0;
+    char key[KIND_MAX];
+    if (!n || n >= sizeof key)
+        return;
+    memcpy(key, ref, n);
+    key[n] = 0;
+    if (!map_has(w->kinds_ours, key))
+        map_put(w->kinds_ours, arena_strdup(w->a, key), w);
+}
+
 static int remember_ours(void *ctx, const struct journal_effect *ef) {
     struct world *w = ctx;
     char slot[2] = {w->o.dst_slot, 0};
-    if (str_eq(ef->cluster, slot) && is_writing(ef->verb) && ef->state != EFFECT_FAILED &&
-        ef->ref && !map_has(w->ours, ef->ref))
-        map_put(w->ours, arena_strdup(w->a, ef->ref), w);
+    if (!str_eq(ef->cluster, slot) || !ef->ref)
+        return 0;
+    if (is_writing(ef->verb) && ef->state != EFFECT_FAILED) {
+        uid_set_add(&w->ours, uid_of(ef->ref));
+        note_kind(w, ef->ref);
+        if (map_has(w->taken_back, ef->ref)) /* and written again */
+            map_put(w->taken_back, ef->ref, NULL);
+    } else if (is_taking_back(ef->verb) && ef->state == EFFECT_DONE) {
+        map_put(w->taken_back, arena_strdup(w->a, ef->ref), w);
+    }
     return 0;
 }
 
@@ -100,12 +129,14 @@ static struct world *world_make(const struct world_opts *o) {
     struct world *w = xcalloc(1, sizeof *w);
     w->o = *o;
     w->a = arena_new();
-    w->by_ref = map_new();
-    w->by_uid = map_new();
-    w->uids_dst = map_new();
+    w->kinds_ours = map_new();
+    w->odd_uids = map_new();
     w->sa_secrets = map_new();
-    w->ours = map_new();
+    w->taken_back = map_new();
+    w->consumers = map_new();
+    w->selectors = map_new();
     w->volumes = map_new();
+    w->generated = map_new();
     w->env = (struct scrub_env){storage_class, volume_moves, service_ip_fits, w};
     pthread_mutex_init(&w->lock, NULL);
     if (o->salt)
@@ -118,7 +149,9 @@ static struct world *world_make(const struct world_opts *o) {
 static int read_journal(struct world *w, struct err *e) {
     if (!w->o.journal || !w->o.run)
         return 0;
-    return journal_effects_each(w->o.journal, w->o.run, -1, remember_ours, w, e);
+    int r = journal_effects_each(w->o.journal, w->o.run, -1, remember_ours, w, e);
+    uid_set_sort(&w->ours);
+    return r;
 }
 
 static int hand_out(struct world *w, int r, struct world **ret) {
@@ -129,11 +162,27 @@ static int hand_out(struct world *w, int r, struct world **ret) {
     return r < 0 ? r : 0;
 }
 
+/* Both clusters side by side. */
+struct discovering {
+    struct kube_client *c[2];
+    struct kube_discovery **ret[2];
+    int r[2];
+    struct err e[2];
+};
+
+static void discover(void *ctx, size_t i) {
+    struct discovering *d = ctx;
+    d->r[i] = kube_discover(d->c[i], d->ret[i], &d->e[i]);
+}
+
 int world_new(const struct world_opts *o, struct world **ret, struct err *e) {
     struct world *w = world_make(o);
-    int r = kube_discover(o->src, &w->dsrc, e);
-    if (r >= 0)
-        r = kube_discover(o->dst, &w->ddst, e);
+    w->schemas = schemas_new(o->src, o->dst);
+    struct discovering d = {.c = {o->src, o->dst}, .ret = {&w->dsrc, &w->ddst}};
+    workers_join(workers_start(2, discover, &d));
+    int bad = d.r[0] < 0 ? 0 : 1, r = d.r[bad];
+    if (r < 0 && e)
+        *e = d.e[bad];
     if (r >= 0)
         r = read_journal(w, e);
     if (r >= 0)
@@ -160,18 +209,26 @@ void world_free(struct world *w) {
         return;
     kube_discovery_free(w->dsrc);
     kube_discovery_free(w->ddst);
-    map_free(w->by_ref);
-    map_free(w->by_uid);
-    map_free(w->uids_dst);
+    index_done(&w->by_ref);
+    index_done(&w->by_uid);
+    uid_set_done(&w->uids_dst);
+    uid_set_done(&w->ours);
+    map_free(w->kinds_ours);
+    map_free(w->odd_uids);
     map_free(w->sa_secrets);
-    map_free(w->ours);
+    map_free(w->taken_back);
+    map_free(w->consumers);
+    map_free(w->selectors);
     map_free(w->volumes);
+    map_free(w->generated);
+    strvec_done(&w->makers);
     strvec_done(&w->warnings);
     strvec_done(&w->left_over);
     xfree(w->objects.v);
     for (size_t i = 0; i < COUNT_OF(w->reader_arena); i++)
         arena_free(w->reader_arena[i]);
     arena_free(w->a);
+    schemas_free(w->schemas);
     pthread_mutex_destroy(&w->lock);
     xfree(w);
 }
@@ -204,6 +261,10 @@ size_t world_kinds(const struct world *w, const struct kind **ret) {
     return w->n_kinds;
 }
 
+const struct kind *world_kind_at(const struct world *w, size_t i) {
+    return &w->kinds[i];
+}
+
 const struct kind *world_kind_of(const struct world *w, const char *group, const char *kind) {
     for (size_t i = 0; i < w->n_kinds; i++)
         if (str_eq(w->kinds[i].src->kind, kind) && str_eq(w->kinds[i].src->group, group))
@@ -230,23 +291,69 @@ const char *const *world_warnings(const struct world *w) {
 
 struct object *world_find(const struct world *w, const char *group, const char *kind,
                           const char *ns, const char *name) {
-    char buf[1024];
-    int n = snprintf(buf, sizeof buf, "%s/%s/%s/%s", group, kind, ns ? ns : "", name);
-    return n > 0 && (size_t)n < sizeof buf ? map_get(w->by_ref, buf) : NULL;
+    return name ? index_find_ref(&w->by_ref, group, kind, ns ? ns : "", name) : NULL;
 }
 
-struct object *world_by_uid(const struct world *w, const char *uid) {
-    return uid ? map_get(w->by_uid, uid) : NULL;
+struct object *world_by_uid(const struct world *w, struct uid uid) {
+    return index_find_uid(&w->by_uid, uid);
 }
 
-bool world_dst_has_uid(const struct world *w, const char *uid) {
-    return uid && map_has(w->uids_dst, uid);
+bool world_dst_has_uid(const struct world *w, struct uid uid) {
+    return uid_given(uid) && uid_set_has(&w->uids_dst, uid);
+}
+
+void world_set_uid_dst(struct world *w, struct object *o, const char *uid) {
+    char key[UID_TEXT_MAX];
+    o->in_dst = true;
+    o->uid_dst = uid_of(uid);
+    if (uid_given(o->uid_dst) && !uid_is_uuid(uid))
+        map_put(w->odd_uids, arena_strdup(w->a, uid_text(o->uid_dst, key)),
+                arena_strdup(w->a, uid));
+}
+
+const char *world_uid_dst(struct world *w, struct arena *a, const struct object *o) {
+    char text[UID_TEXT_MAX];
+    world_lock(w);
+    struct uid u = o->uid_dst;
+    const char *odd = uid_given(u) ? map_get(w->odd_uids, uid_text(u, text)) : NULL;
+    world_unlock(w);
+    return odd ? odd : uid_given(u) ? arena_strdup(a, text) : NULL;
+}
+
+bool world_wrote(const struct world *w, const char *group, const char *kind, const char *ns,
+                 const char *name) {
+    char ref[REF_MAX];
+    if (!w->ours.n)
+        return false;
+    int n = snprintf(ref, sizeof ref, "%s/%s/%s/%s", group, kind, ns ? ns : "", name);
+    return n > 0 && (size_t)n < sizeof ref && uid_set_has(&w->ours, uid_of(ref)) &&
+           !map_get(w->taken_back, ref);
+}
+
+bool world_wrote_kind(const struct world *w, const struct kube_resource *r) {
+    char key[KIND_MAX];
+    int n = snprintf(key, sizeof key, "%s/%s", r->group, r->kind);
+    return n < 0 || (size_t)n >= sizeof key || map_has(w->kinds_ours, key);
+}
+
+void world_index(struct world *w) {
+    uid_set_sort(&w->uids_dst);
+    index_by_ref(&w->by_ref, w->objects.v, w->objects.n);
+    index_by_uid(&w->by_uid, w->objects.v, w->objects.n);
 }
 
 bool world_sa_lists_secret(const struct world *w, const char *ns, const char *secret) {
     char buf[600];
     int n = snprintf(buf, sizeof buf, "%s/%s", ns, secret);
     return n > 0 && (size_t)n < sizeof buf && map_has(w->sa_secrets, buf);
+}
+
+bool world_is_consumer(const struct world *w, const struct object *o) {
+    char buf[700];
+    if (map_len(w->consumers) == 0)
+        return false;
+    int n = snprintf(buf, sizeof buf, "%s/%s/%s", o->ns, o->kind->src->kind, o->name);
+    return n > 0 && (size_t)n < sizeof buf && map_has(w->consumers, buf);
 }
 
 const struct scrub_env *world_scrub_env(const struct world *w) {
@@ -291,33 +398,67 @@ static int wished(struct world *w, const struct object *o, yyjson_val *body, yyj
     return 0;
 }
 
-static const char *digest_text(struct world *w, const struct object *o, yyjson_val *body,
-                               struct arena *a, size_t *ret_len, struct err *e) {
+/* wish: what wished() made of body; not looked at for a Secret. */
+static void digest_of(const struct world *w, const struct object *o, yyjson_val *body,
+                      yyjson_mut_val *wish, const uint8_t *salt, uint8_t out[16]) {
+    AUTO_ARENA a = arena_new();
+    uint8_t full[SHA256_LEN];
+    const char *text;
+    size_t n;
     if (object_is_secret(o)) {
         const char *uid = json_str(body, "metadata", "uid");
         const char *rv = json_str(body, "metadata", "resourceVersion");
-        const char *text = arena_printf(a, "%s %s", uid ? uid : "", rv ? rv : "");
-        *ret_len = strlen(text);
-        return text;
+        text = arena_printf(a, "%s %s", uid ? uid : "", rv ? rv : "");
+        n = strlen(text);
+    } else {
+        text = json_mut_write(a, wish, &n);
     }
-    yyjson_mut_val *root;
-    return wished(w, o, body, json_doc(a), &root, e) < 0 ? NULL : json_mut_write(a, root, ret_len);
+    hash_hmac256(salt ? salt : w->salt, sizeof w->salt, text, n, full);
+    memcpy(out, full, 16);
 }
 
 int world_digest(struct world *w, const struct object *o, yyjson_val *body, const uint8_t *salt,
                  uint8_t out[16], struct err *e) {
     AUTO_ARENA a = arena_new();
-    struct err why = {0};
-    size_t n;
-    const char *text = digest_text(w, o, body, a, &n, &why);
-    if (!text) {
-        if (e)
-            *e = why;
-        return why.code;
-    }
-    uint8_t full[SHA256_LEN];
-    hash_hmac256(salt ? salt : w->salt, sizeof w->salt, text, n, full);
-    memcpy(out, full, 16);
+    yyjson_mut_val *wish = NULL;
+    int r = object_is_secret(o) ? 0 : wished(w, o, body, json_doc(a), &wish, e);
+    if (r >= 0)
+        digest_of(w, o, body, wish, salt, out);
+    return r;
+}
+
+bool world_overwrites(const struct world *w, const struct object *o) {
+    return o->user_rule >= 0 && w->o.rules[o->user_rule].overwrite;
+}
+
+static void compare_with(struct world *w, struct object *o, struct arena *a, yyjson_mut_doc *d,
+                         yyjson_mut_val *wish, yyjson_val *src, yyjson_val *dst) {
+    yyjson_mut_val *have = scrub_object(d, o->kind, dst, SCRUB_DESTINATION, &w->env, NULL, NULL);
+    /* Equal ones are nearly all: for them the journal need not be asked. */
+    AUTO_ARENA tmp = arena_new();
+    struct three t;
+    bool ask =
+        o->ours && !object_merges(o) && !world_overwrites(w, o) && !json_mut_equal(wish, have);
+    bool know = ask && three_read(w, tmp, o, dst, 0, &t, NULL) > 0;
+    compare_three(o, a, know ? &t : NULL, wish, have);
+    compare_managers(o, a, src, dst);
+    readiness_compare(o, a, src, dst);
+}
+
+int world_judge(struct world *w, struct object *o, struct arena *a, struct arena *tmp,
+                yyjson_val *src, yyjson_val *dst, struct err *e) {
+    yyjson_mut_doc *d = json_doc(tmp);
+    yyjson_mut_val *wish;
+    int r = wished(w, o, src, d, &wish, e);
+    if (r < 0)
+        return r;
+    if (!w->o.without_digests)
+        digest_of(w, o, src, wish, w->o.plan_salt, o->digest);
+    if (dst)
+        compare_with(w, o, a, d, wish, src, dst);
+    /* The places where the schemas differ are few and most kinds have none. */
+    if (schema_has_checks(o->kind->schema))
+        o->concerns = schema_concerns(a, o->kind->schema, wish, object_is_secret(o));
     return 0;
 }
 
@@ -325,14 +466,11 @@ int world_compare(struct world *w, struct object *o, struct arena *a, yyjson_val
                   yyjson_val *body_dst, struct err *e) {
     AUTO_ARENA tmp = arena_new();
     yyjson_mut_doc *d = json_doc(tmp);
-    yyjson_mut_val *src, *dst;
+    yyjson_mut_val *src;
     int r = wished(w, o, body_src, d, &src, e);
-    if (r < 0)
-        return r;
-    dst = scrub_object(d, o->kind, body_dst, SCRUB_DESTINATION, &w->env, NULL, NULL);
-    compare_trees(o, a, src, dst);
-    readiness_compare(o, a, body_src, body_dst);
-    return 0;
+    if (r >= 0)
+        compare_with(w, o, a, d, src, body_src, body_dst);
+    return r;
 }
 
 static void add_owner(yyjson_mut_doc *d, yyjson_mut_val *refs, yyjson_val *orig, const char *uid) {
@@ -341,24 +479,21 @@ static void add_owner(yyjson_mut_doc *d, yyjson_mut_val *refs, yyjson_val *orig,
     yyjson_mut_arr_append(refs, ref);
 }
 
-static bool goes_over(const struct object *owner) {
-    return owner && owner->verdict != V_SKIP && owner->verdict != V_BLOCK;
-}
-
 /* Owners that are recreated get the destination's uid; the others are left out: a reference to a
- * uid that the destination does not have makes its garbage collector delete the object. */
+ * uid that the destination does not have makes its garbage collector delete the object. One that is
+ * written before its owner (object.relink) gets the reference afterwards. */
 static int relink(struct world *w, const struct object *o, yyjson_val *body, yyjson_mut_doc *d,
-                  yyjson_mut_val *root, struct err *e) {
+                  struct arena *a, yyjson_mut_val *root, struct err *e) {
     yyjson_val *refs = json_get(body, "metadata", "ownerReferences"), *ref;
     yyjson_mut_val *out = yyjson_mut_arr(d);
     size_t i, max;
     yyjson_arr_foreach (refs, i, max, ref) {
-        const struct object *owner = world_by_uid(w, json_str(ref, "uid"));
-        if (!goes_over(owner))
+        const struct object *owner = world_by_uid(w, uid_of(json_str(ref, "uid")));
+        if (!owner || !object_goes_over(owner))
             continue;
-        world_lock(w);
-        const char *uid = owner->uid_dst;
-        world_unlock(w);
+        const char *uid = world_uid_dst(w, a, owner);
+        if (!uid && o->relink && owner->wave >= o->wave)
+            continue; /* linked when it is there */
         if (!uid)
             return err_set(e, -ENOENT, "its owner %s %s is not in the destination",
                            owner->kind->src->kind, owner->name);
@@ -366,25 +501,41 @@ static int relink(struct world *w, const struct object *o, yyjson_val *body, yyj
     }
     if (yyjson_mut_arr_size(out))
         json_mut_set(d, json_mut_obj_at(d, root, "metadata"), "ownerReferences", out);
-    (void)o;
     return 0;
 }
 
 int world_body(struct world *w, const struct object *o, yyjson_val *body, yyjson_mut_doc *d,
                struct arena *a, yyjson_mut_val **ret, const char **ret_previous, struct err *e) {
+    return world_body_digest(w, o, body, d, a, ret, ret_previous, NULL, e);
+}
+
+int world_body_digest(struct world *w, const struct object *o, yyjson_val *body, yyjson_mut_doc *d,
+                      struct arena *a, yyjson_mut_val **ret, const char **ret_previous,
+                      uint8_t *ret_digest, struct err *e) {
     yyjson_mut_val *root;
     int r = wished(w, o, body, d, &root, e);
+    if (r >= 0 && ret_digest)
+        digest_of(w, o, body, root, NULL, ret_digest);
     if (r >= 0)
-        r = relink(w, o, body, d, root, e);
+        r = relink(w, o, body, d, a, root, e);
     if (r < 0)
         return r;
     const struct hold_row *hold = o->held ? hold_row_of(o->kind->src) : NULL;
     const char *previous = NULL;
     if (hold && hold_do(d, root, hold))
-        previous = arena_printf(a, "{\"/spec/%s\":%s}", hold->field,
-                                json_mut_str(root, "metadata", "annotations", HOLD_ANNOTATION));
+        previous =
+            hold_previous(a, hold, json_mut_str(root, "metadata", "annotations", HOLD_ANNOTATION));
     *ret = root;
     if (ret_previous)
         *ret_previous = previous;
     return 0;
+}
+
+int world_trial(struct world *w, const struct object *o, yyjson_val *body, yyjson_mut_doc *d,
+                yyjson_mut_val **ret, struct err *e) {
+    int r = wished(w, o, body, d, ret, e);
+    const struct hold_row *hold = o->held ? hold_row_of(o->kind->src) : NULL;
+    if (r >= 0 && hold)
+        hold_do(d, *ret, hold);
+    return r;
 }

@@ -20,6 +20,8 @@ struct user_rule {
     const char *verdict; /* create, skip, hold, block or NULL (patch only) */
     const char *why;
     yyjson_mut_val *patch; /* RFC 6902, or NULL */
+    bool overwrite;        /* the source's wins, whoever wrote or changed the destination's */
+    bool recreate;         /* what a run made goes and is made anew where an update cannot do it */
 };
 
 struct world_opts {
@@ -36,8 +38,14 @@ struct world_opts {
     const char *run;     /* the open run, which alone has written there; NULL: nobody has */
     const uint8_t *salt; /* 32 bytes; NULL: a fresh one */
     const uint8_t
-        *plan_salt;  /* of a frozen plan that is carried out: object.digest is made with it */
-    bool write_back; /* reserved for the reverse direction of follow */
+        *plan_salt; /* of a frozen plan that is carried out: object.digest is made with it */
+    const char *const
+        *generated;       /* "GROUP/KIND/NAME" that a probe namespace of the destination had,
+                             NULL-terminated, or NULL; borrowed until the world is read */
+    bool tolerate_denied; /* a kind that may not be listed is left out; the caller tells of it */
+    bool without_digests; /* object.digest is not made: no plan is frozen or carried out */
+    bool read_made;       /* also what a server can tell by a label to be its own (join.c) */
+    bool write_back;      /* reserved for the reverse direction of follow */
     struct http_cancel *cancel;
     void (*progress)(void *ctx, const char *kind, size_t objects);
     void *progress_ctx;
@@ -73,6 +81,7 @@ const struct world_opts *world_opts(const struct world *w);
 size_t world_count(const struct world *w);
 struct object *world_at(const struct world *w, size_t i);
 size_t world_kinds(const struct world *w, const struct kind **ret);
+const struct kind *world_kind_at(const struct world *w, size_t i);
 const struct kind *world_kind_of(const struct world *w, const char *group, const char *kind);
 const struct kube_discovery *world_discovery(const struct world *w, bool destination);
 /* Objects that a run wrote to the destination and that are gone from the source: titles,
@@ -83,8 +92,13 @@ const char *const *world_warnings(const struct world *w);
 
 struct object *world_find(const struct world *w, const char *group, const char *kind,
                           const char *ns, const char *name);
-struct object *world_by_uid(const struct world *w, const char *uid_src);
-bool world_dst_has_uid(const struct world *w, const char *uid);
+struct object *world_by_uid(const struct world *w, struct uid uid_src);
+bool world_dst_has_uid(const struct world *w, struct uid uid);
+/* o is in the destination, under this uid (NULL or "": of which none is known). Under world_lock().
+ */
+void world_set_uid_dst(struct world *w, struct object *o, const char *uid);
+/* The text of o's uid in the destination, in a, or NULL when it has none. Takes world_lock(). */
+const char *world_uid_dst(struct world *w, struct arena *a, const struct object *o);
 bool world_sa_lists_secret(const struct world *w, const char *ns, const char *secret);
 const struct scrub_env *world_scrub_env(const struct world *w);
 const uint8_t *world_salt(const struct world *w);
@@ -93,17 +107,32 @@ const char *world_keep(struct world *w, const char *s);
 void world_lock(struct world *w);
 void world_unlock(struct world *w);
 
+/* Does a rule of the user's say that the destination's object is to be overwritten? */
+bool world_overwrites(const struct world *w, const struct object *o);
+/* Rule of a webhook whose create was cut short before it was proved: an update that proves it. */
+#define WORLD_UNPROVEN "unproven"
+/* o was to be made anew (object.recreate) and is gone from the destination: from here on it is
+ * created like one that never was there. */
+void world_made_room(struct object *o);
 /* The body that the destination should get for o, made from `body` as the source shows it now:
  * scrubbed, patched by the user's rule, owners relinked to uids of the destination, held where the
  * verdict says so. d's memory is the caller's. *ret_previous (may be NULL): JSON of the values that
  * a hold replaced, or NULL. -ENOENT when an owner is not in the destination yet. */
 int world_body(struct world *w, const struct object *o, yyjson_val *body, yyjson_mut_doc *d,
                struct arena *a, yyjson_mut_val **ret, const char **ret_previous, struct err *e);
+/* The same, and what world_digest() says of the body under the world's salt (16 bytes, may be
+ * NULL), without making it twice. */
+int world_body_digest(struct world *w, const struct object *o, yyjson_val *body, yyjson_mut_doc *d,
+                      struct arena *a, yyjson_mut_val **ret, const char **ret_previous,
+                      uint8_t *ret_digest, struct err *e);
 /* The digest that object.digest holds, of a body as the source shows it: of what the destination
  * should get, and for a Secret of its uid and resourceVersion only, so that nothing made of a
  * secret value is written anywhere. salt: 32 bytes, NULL: the world's. */
 int world_digest(struct world *w, const struct object *o, yyjson_val *body, const uint8_t *salt,
                  uint8_t out[16], struct err *e);
+/* That body for a dry run: without owners, which may not be there yet. In d. */
+int world_trial(struct world *w, const struct object *o, yyjson_val *body, yyjson_mut_doc *d,
+                yyjson_mut_val **ret, struct err *e);
 /* Compares body_src (of the source) with body_dst as the plan does; fills o's changes (in a). */
 int world_compare(struct world *w, struct object *o, struct arena *a, yyjson_val *body_src,
                   yyjson_val *body_dst, struct err *e);

@@ -3,6 +3,8 @@
 
 #include <pthread.h>
 
+#include "migrate/index.h"
+#include "migrate/schemas.h"
 #include "migrate/world.h"
 
 struct service_range {
@@ -25,15 +27,24 @@ struct world {
     struct kind *kinds;
     size_t n_kinds;
     struct object_list objects;
-    struct map *by_ref;     /* GROUP/KIND/NS/NAME -> object */
-    struct map *by_uid;     /* uid in the source -> object */
-    struct map *uids_dst;   /* every uid seen in the destination */
-    struct map *sa_secrets; /* "ns/name" listed by a ServiceAccount */
-    struct map *ours;       /* ref -> (void *)1: written by a run of this environment */
-    struct map *volumes;    /* PersistentVolumes of the source that are recreated */
+    struct index by_ref, by_uid;
+    struct uid_set uids_dst; /* every uid seen in the destination */
+    struct uid_set ours;     /* uid_of() of each ref that a run of this environment wrote */
+    struct map *kinds_ours;  /* "GROUP/KIND" of those */
+    struct map *odd_uids;    /* uid_text() of those that are no UUID -> their text */
+    struct map *taken_back;  /* refs that the run wrote and that unmigrate took back: value set */
+    struct map *sa_secrets;  /* "ns/name" listed by a ServiceAccount */
+    struct map *consumers;   /* "ns/Kind/name" that KEDA scales by a queue */
+    struct map *selectors;   /* namespace -> struct selector of its Services */
+    struct trait *traits;    /* of what may look like a singleton */
+    struct map *generated;   /* "GROUP/KIND/NAME" -> struct generated (pernamespace.h), or NULL */
+    size_t namespaces_dst;   /* of the destination: no system's, not written by us */
+    struct strvec makers;    /* controllers' names, object.maker is the place from 1; under lock */
+    struct map *volumes;     /* PersistentVolumes of the source that are recreated */
     struct service_range ranges[8];
     size_t n_ranges;
     struct scrub_env env;
+    struct schemas *schemas; /* NULL: offline */
     uint8_t salt[32];
     struct strvec left_over;
     struct strvec warnings;
@@ -47,13 +58,33 @@ int inventory_read(struct world *w, struct err *e);
 /* The same from bodies at hand; fills the kinds too. */
 int inventory_offline(struct world *w, const struct world_side *src, const struct world_side *dst,
                       struct err *e);
+/* After the last record: from here on world_find() and world_by_uid() answer. */
+void world_index(struct world *w);
+/* What reading does with each object that no rule skips: its digest, under the plan's salt, and
+ * where dst is given its differences and readiness (in a). tmp is scratch. Negative when a patch of
+ * the user's does not fit. */
+int world_judge(struct world *w, struct object *o, struct arena *a, struct arena *tmp,
+                yyjson_val *src, yyjson_val *dst, struct err *e);
+/* Has a run of this environment written the object of this reference? */
+bool world_wrote(const struct world *w, const char *group, const char *kind, const char *ns,
+                 const char *name);
+/* Any object of this kind? */
+bool world_wrote_kind(const struct world *w, const struct kube_resource *r);
 /* classify.c */
 void classify_all(struct world *w);
+bool world_is_consumer(const struct world *w, const struct object *o);
 bool selected_namespace(const struct world *w, const char *ns);
 /* First rule of the user's that matches this body, or -1. */
 int classify_user_rule(const struct world *w, const struct kube_resource *r, yyjson_val *body);
 /* compare.c: differences of two scrubbed trees, written into o (strings in a). */
 void compare_trees(struct object *o, struct arena *a, yyjson_mut_val *src, yyjson_mut_val *dst);
+/* A write of an earlier step was cut short before the owners of the fields were restored. */
+void compare_managers(struct object *o, struct arena *a, yyjson_val *src, yyjson_val *dst);
+/* The same with what was written there (three.h): what is the destination's own is told apart. t
+ * may be NULL. */
+struct three;
+void compare_three(struct object *o, struct arena *a, const struct three *t, yyjson_mut_val *src,
+                   yyjson_mut_val *dst);
 /* Fields that only the destination has and that are no difference; path and value are patterns. */
 struct new_default {
     const char *group, *kind, *path, *value, *why;

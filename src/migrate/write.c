@@ -6,71 +6,149 @@
 #include "kube/list.h"
 #include "migrate/apply_impl.h"
 #include "migrate/hold.h"
+#include "migrate/leaves.h"
+#include "migrate/order.h"
+#include "migrate/previous.h"
+#include "migrate/three.h"
 #include "migrate/world_impl.h"
 
-#define WRITE_QUERY "fieldManager=tandem"
+#define WRITE_QUERY "fieldManager=" MANAGER_OWN
 /* Only metadata comes back: the uid is all we need. */
 #define META_ONLY "application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1,application/json"
 
-enum { PATIENCE_MS = 15000, FIRST_PAUSE_MS = 50, LONGEST_PAUSE_MS = 1000, LOOK_MS = 10000 };
+/* A webhook may take 30 s, and who looks whether the destination is silent (apply.c) waits 45. */
+enum { WRITE_MS = 35000, LOOK_MS = 10000, FIRST_PAUSE_MS = 50, LONGEST_PAUSE_MS = 1000 };
+enum { RESTORE_ATTEMPTS = 6 };
 
-/* Refusals that end by themselves when a controller has caught up. */
-static const struct {
+/* How long to try again what is refused: the first row that fits. */
+static const struct passing {
     int http;
     const char *text; /* part of the message */
+    uint32_t ms;
     const char *why;
 } passing[] = {
-    {403, "service account", "the namespace's ServiceAccount is not made yet"},
-    {403, "status unknown for quota", "the quota has not been counted yet"},
-    {404, "could not find the requested resource", "the definition is not served yet"},
-    {404, "serviceaccounts \"default\" not found", "the controller has not made it yet"},
-    {403, "not yet ready to handle request", "an admission controller is starting"},
-    {500, "etcdserver: request timed out", "the store is slow"},
+    {403, "service account", 15000, "the namespace's ServiceAccount is not made yet"},
+    {403, "status unknown for quota", 15000, "the quota has not been counted yet"},
+    {403, "not yet ready to handle request", 15000, "an admission controller is starting"},
+    {404, "could not find the requested resource", 15000, "the definition is not served yet"},
+    {404, "serviceaccounts \"default\" not found", 15000, "the controller has not made it yet"},
+    {409, "", 15000, "somebody else wrote at the same moment"},
+    {500, "database space exceeded", 0, "the store is full until somebody makes room"},
+    {500, "webhook", 0, "its back end may come with the objects of this run: the next round tells"},
+    {500, "etcdserver: ", 15000, "the store is slow, or elects a leader"},
+    {500, "", 2000, "a moment's weakness, or a permanent one"},
+    {503, "", 60000, "the API server or its balancer starts anew"},
+    {0, "", 60000, "no answer; whether it was carried out was looked at"},
 };
 
-static bool passes(const struct err *e) {
-    for (size_t i = 0; i < COUNT_OF(passing); i++)
+static uint64_t patience_ms(int r, const struct err *e) {
+    bool again = r == -EAGAIN || r == -EUNKNOWNOUTCOME || e->http;
+    for (size_t i = 0; again && i < COUNT_OF(passing); i++)
         if (e->http == passing[i].http && strstr(e->msg, passing[i].text))
-            return true;
-    return false;
+            return passing[i].ms;
+    return r == -EAGAIN ? passing[COUNT_OF(passing) - 1].ms : 0;
 }
 
 static bool is_update(const struct object *o) {
-    return o->verdict == V_UPDATE;
+    return o->verdict == V_UPDATE || (o->relink && o->in_dst);
 }
 
 static char *object_path(struct arena *a, const struct object *o, bool collection) {
     return kube_path(a, o->kind->dst, *o->ns ? o->ns : NULL, collection ? NULL : o->name, NULL);
 }
 
+static bool served_there(void *ctx, const char *api_version) {
+    struct item *it = ctx;
+    const struct kube_resource *r = it->o->kind->dst;
+    char group[256] = "";
+    const char *slash = strchr(api_version, '/');
+    if (slash)
+        snprintf(group, sizeof group, "%.*s", (int)(slash - api_version), api_version);
+    return kube_discovery_find(it->served, group, slash ? slash + 1 : api_version, r->kind);
+}
+
+/* An apply patch creates what is not there; the resourceVersion keeps it from changing what is. */
+static void prepare_apply(struct item *it, yyjson_mut_doc *d, yyjson_mut_val *root) {
+    json_mut_set_str(d, json_mut_obj_at(d, root, "metadata"), "resourceVersion", MANAGER_NEW_ONLY);
+    it->body = json_mut_write(it->a, root, &it->body_len);
+    it->path = object_path(it->a, it->o, false);
+}
+
+/* The other way, when that cannot be: POST, and the owners by a request of their own. */
+static void apply_no_more(struct item *it) {
+    yyjson_val *v;
+    yyjson_mut_doc *d = json_doc(it->a);
+    MUST(json_parse(it->a, it->body, it->body_len, &v, NULL) >= 0);
+    yyjson_mut_val *root = yyjson_val_mut_copy(d, v);
+    json_mut_del(yyjson_mut_obj_get(root, "metadata"), "resourceVersion");
+    it->body = json_mut_write(it->a, root, &it->body_len);
+    it->path = object_path(it->a, it->o, true);
+    it->query = arena_strdup(it->a, WRITE_QUERY);
+    it->managers.way = MANAGERS_RESTORE;
+}
+
+/* Under whose name it is written, see managers.h. */
+static void choose_manager(struct world *w, struct item *it, yyjson_val *body, yyjson_mut_val *root,
+                           yyjson_mut_doc *d) {
+    const struct kube_resource *r = it->o->kind->dst;
+    it->served = world_discovery(w, true);
+    managers_decide(it->a,
+                    &(struct managers_ask){.source = body,
+                                           .sent = root,
+                                           .api_version = json_mut_str(root, "apiVersion"),
+                                           .held = it->previous ? hold_row_of(r)->path : NULL,
+                                           .always_list = is_update(it->o),
+                                           .can_patch = r->verbs & KUBE_PATCH,
+                                           .served = served_there,
+                                           .ctx = it},
+                    &it->managers);
+    /* Only what is new is applied. */
+    bool named = it->managers.way == MANAGERS_CREATE ||
+                 (it->managers.way == MANAGERS_APPLY && !is_update(it->o));
+    AUTO_SB q = SB_INIT(0);
+    sb_str(&q, "fieldManager=");
+    sb_urlenc(&q, named ? it->managers.name : MANAGER_OWN);
+    it->query = arena_strdup(it->a, sb_get(&q));
+    it->managers.name = NULL; /* the body's */
+    if (it->managers.way != MANAGERS_APPLY || is_update(it->o))
+        return;
+    if (managers_yaml_safe(it->body, it->body_len))
+        prepare_apply(it, d, root);
+    else
+        apply_no_more(it);
+}
+
 int write_prepare(struct world *w, struct object *o, yyjson_val *body, struct item **ret,
                   struct err *e) {
+    /* Hundreds wait for a writer: the trees of their bodies do not. */
+    AUTO_ARENA tmp = arena_new();
+    yyjson_mut_doc *d = json_doc(tmp);
+    yyjson_mut_val *root;
+    const char *previous;
+    uint8_t digest[16];
+    int r = world_body_digest(w, o, body, d, tmp, &root, &previous, digest, e);
+    if (r < 0)
+        return r;
     struct arena *a = arena_new();
     struct item *it = arena_new_of(a, struct item);
-    yyjson_mut_doc *d = json_doc(a);
-    yyjson_mut_val *root;
+    char hex[33];
     it->a = a;
     it->o = o;
-    int r = world_body(w, o, body, d, a, &root, &it->previous, e);
-    uint8_t digest[16];
-    if (r >= 0)
-        r = world_digest(w, o, body, NULL, digest, e);
-    if (r < 0) {
-        arena_free(a);
-        return r;
-    }
-    char *hex = arena_alloc(a, 33);
-    it->body = json_mut_write(a, root, &it->body_len);
+    it->previous = arena_strdup(a, previous);
+    it->body = json_mut_write(tmp, root, &it->body_len);
+    it->body = arena_strndup(a, it->body, it->body_len);
     it->path = object_path(a, o, !is_update(o));
     static const char *const slot_name[] = {"a", "b"};
     it->effect = (struct journal_effect){
         .cluster = slot_name[world_opts(w)->dst_slot == 'b'],
         .ref = object_ref(a, o),
         .verb = is_update(o) ? "update" : "create", /* held or not: what it is made from tells */
-        .digest = hash_hex(digest, 16, hex),
+        .digest = arena_strdup(a, hash_hex(digest, 16, hex)),
+        .leaves = leaves_text(a, world_salt(w), root),
         .previous = it->previous,
         .state = EFFECT_INTENT,
     };
+    choose_manager(w, it, body, root, d);
     *ret = it;
     return 0;
 }
@@ -87,6 +165,9 @@ static int keep_identity(struct item *it, yyjson_val *meta_of, struct err *e) {
         return err_set(e, -EBADMSG, "the answer carries no uid");
     snprintf(it->uid, sizeof it->uid, "%s", uid);
     snprintf(it->rv, sizeof it->rv, "%s", rv ? rv : "");
+    it->left_open = it->managers.list && managers_left_open(meta_of);
+    it->answer = meta_of;
+    it->written = true;
     return 0;
 }
 
@@ -108,6 +189,22 @@ static int get_live(struct world *w, struct item *it, struct arena *a, struct ht
     return r < 0 ? r : json_parse(a, resp.body, resp.body_len, ret, e);
 }
 
+static const char *controller_uid(yyjson_val *body) {
+    size_t i, max;
+    yyjson_val *ref;
+    yyjson_arr_foreach (json_get(body, "metadata", "ownerReferences"), i, max, ref) {
+        if (yyjson_is_true(json_get(ref, "controller")))
+            return json_str(ref, "uid");
+    }
+    return NULL;
+}
+
+/* Our create was late: its owner was there already, and the owner's controller has made it. */
+static bool made_by_same_owner(const struct object *o, yyjson_val *want, yyjson_val *live) {
+    const char *uid = controller_uid(want);
+    return uid && str_eq(uid, controller_uid(live)) && !order_carries_data(o->kind->src);
+}
+
 /* It was there before our create was answered: ours from an earlier attempt, or somebody's? The
  * content decides. */
 static int settle_existing(struct world *w, struct item *it, struct arena *a, struct http_cancel *c,
@@ -119,12 +216,25 @@ static int settle_existing(struct world *w, struct item *it, struct arena *a, st
         r = json_parse(a, it->body, it->body_len, &want, e);
     if (r < 0)
         return r;
+    /* Written a moment ago; what came after that is tried again. It may have been changed since. */
+    if (it->written && str_eq(it->uid, json_str(live, "metadata", "uid")))
+        return keep_identity(it, live, e);
+    if (json_get(live, "metadata", "deletionTimestamp")) {
+        err_set(e, -EAGAIN,
+                "is there and being deleted; run `tandem migrate` again when it is gone");
+        e->http = 409;
+        return -EAGAIN;
+    }
     yyjson_mut_doc *d = json_doc(a);
     probe.changes = NULL;
     probe.n_changes = 0;
     compare_trees(&probe, a,
                   scrub_object(d, probe.kind, want, SCRUB_DESTINATION, &w->env, NULL, NULL),
                   scrub_object(d, probe.kind, live, SCRUB_DESTINATION, &w->env, NULL, NULL));
+    if (probe.n_changes && made_by_same_owner(it->o, want, live)) {
+        it->theirs = true;
+        return keep_identity(it, live, e);
+    }
     if (probe.n_changes)
         return err_set(e, -EEXIST, "exists in the destination and differs at %s%s",
                        probe.changes->path, probe.n_changes > 1 ? " and elsewhere" : "");
@@ -134,26 +244,49 @@ static int settle_existing(struct world *w, struct item *it, struct arena *a, st
 static int update_once(struct world *w, struct item *it, struct arena *a, struct http_cancel *c,
                        struct err *e);
 
+/* Applying knows less than a create: a field that this version's schema does not have, two elements
+ * with the same key. */
+static bool cannot_apply(int r, const struct err *e) {
+    return r == -EINVAL || r == -EOPNOTSUPP || strstr(err_msg(e), "failed to create typed");
+}
+
 static int create_once(struct world *w, struct item *it, struct arena *a, struct http_cancel *c,
                        struct err *e) {
-    struct kube_req req = {.method = "POST",
+    bool apply = it->managers.way == MANAGERS_APPLY;
+    struct kube_req req = {.method = apply ? "PATCH" : "POST",
                            .path = it->path,
-                           .query = WRITE_QUERY,
+                           .query = it->query,
+                           .content_type = apply ? "application/apply-patch+yaml" : NULL,
                            .body = it->body,
                            .body_len = it->body_len,
                            .accept = META_ONLY,
                            .lane = strstr(it->path, "/services") ? "services" : NULL,
+                           .timeout_ms = WRITE_MS,
                            .cancel = c};
     struct kube_resp resp = {0};
     it->requests++;
     int r = kube_do(world_opts(w)->dst, a, &req, &resp, e);
     if (r >= 0)
         return keep_answer(it, a, &resp, e);
+    if (apply && cannot_apply(r, e)) {
+        apply_no_more(it);
+        *e = (struct err){0};
+        return create_once(w, it, a, c, e);
+    }
+    if (apply && r == -EAGAIN) { /* there is one: see MANAGER_NEW_ONLY */
+        apply_no_more(it);
+        r = -EEXIST;
+    }
     /* A controller was faster (the default ServiceAccount of a namespace made just now). */
-    if (r == -EEXIST && it->o->kind->merge)
-        return update_once(w, it, a, c, e);
-    if (r == -EEXIST)
-        return settle_existing(w, it, a, c, e);
+    if (r == -EEXIST && it->o->kind->merge) {
+        struct err look = {0};
+        bool ours = it->lost && settle_existing(w, it, a, c, &look) >= 0;
+        return ours ? 0 : update_once(w, it, a, c, e);
+    }
+    if (r == -EEXIST) {
+        r = settle_existing(w, it, a, c, e);
+        return r == -ENOENT ? -EAGAIN : r; /* gone again */
+    }
     /* A Service with a chosen port that is there already is refused for the port, not the name. */
     if (r == -EINVAL && strstr(err_msg(e), "provided port is already allocated")) {
         struct err look = {0};
@@ -161,6 +294,7 @@ static int create_once(struct world *w, struct item *it, struct arena *a, struct
             return 0;
     }
     if (r == -EUNKNOWNOUTCOME) {
+        it->lost = true;
         struct err look = {0};
         int found = settle_existing(w, it, a, c, &look);
         if (found != -ENOENT) {
@@ -205,6 +339,43 @@ static void drop_hold(yyjson_mut_doc *d, yyjson_mut_val *patch, yyjson_mut_val *
                      HOLD_ANNOTATION, yyjson_mut_null(d));
 }
 
+/* What is the destination's own stays: the patch leads to the source's wishes with those fields. */
+static int keep_its_own(struct world *w, struct item *it, struct arena *a, yyjson_mut_doc *d,
+                        yyjson_mut_val **want, yyjson_mut_val *have, yyjson_val *live,
+                        struct err *e) {
+    struct three t;
+    const struct object *o = it->o;
+    if (!o->ours || world_overwrites(w, o))
+        return 0;
+    int r = three_read(w, a, o, live, it->effect.id, &t, e);
+    if (r <= 0)
+        return r;
+    yyjson_mut_val *plain = yyjson_mut_val_mut_copy(d, *want);
+    yyjson_mut_val *owners = json_mut_get(plain, "metadata", "ownerReferences");
+    bool held = hold_undo(d, plain);
+    yyjson_mut_val *merged = three_merge(d, &t, plain, have);
+    if (owners)
+        json_mut_set(d, json_mut_obj_at(d, merged, "metadata"), "ownerReferences",
+                     yyjson_mut_val_mut_copy(d, owners));
+    if (held)
+        hold_do(d, merged, hold_row_of(o->kind->src));
+    *want = merged;
+    return 0;
+}
+
+/* What this run created and gives its owners now: those alone, since a controller of the
+ * destination may have written to it meanwhile. */
+static bool is_relink(const struct object *o) {
+    return o->relink && o->verdict != V_UPDATE;
+}
+
+static void link_owners(yyjson_mut_doc *d, yyjson_mut_val *patch, yyjson_mut_val *want) {
+    yyjson_mut_val *refs = json_mut_get(want, "metadata", "ownerReferences");
+    if (refs)
+        json_mut_set(d, json_mut_obj_at(d, patch, "metadata"), "ownerReferences",
+                     yyjson_mut_val_mut_copy(d, refs));
+}
+
 static char *update_patch(struct world *w, struct item *it, struct arena *a, yyjson_val *live,
                           size_t *ret_len, struct err *e) {
     yyjson_val *want_text;
@@ -216,10 +387,19 @@ static char *update_patch(struct world *w, struct item *it, struct arena *a, yyj
         scrub_object(d, it->o->kind, live, SCRUB_DESTINATION, &w->env, NULL, NULL);
     yyjson_mut_val *patch = yyjson_mut_obj(d);
     bool only_add = object_merges(it->o) || (it->o->kind->merge && !it->o->ours);
-    merge_diff(d, patch, want, have, only_add);
-    drop_hold(d, patch, want, live);
+    bool relink = is_relink(it->o);
+    if (!relink && !only_add && keep_its_own(w, it, a, d, &want, have, live, e) < 0)
+        return NULL;
+    if (relink) {
+        link_owners(d, patch, want);
+    } else {
+        merge_diff(d, patch, want, have, only_add);
+        drop_hold(d, patch, want, live);
+    }
     const char *rv = json_str(live, "metadata", "resourceVersion");
     json_mut_set_str(d, json_mut_obj_at(d, patch, "metadata"), "resourceVersion", rv ? rv : "");
+    if (previous_note(w, it, a, live, patch, e) < 0)
+        return NULL;
     return json_mut_write(a, patch, ret_len);
 }
 
@@ -231,10 +411,11 @@ static int update_once(struct world *w, struct item *it, struct arena *a, struct
         return r;
     struct kube_req req = {.method = "PATCH",
                            .path = object_path(a, it->o, false),
-                           .query = WRITE_QUERY,
+                           .query = it->query,
                            .content_type = "application/merge-patch+json",
                            .accept = META_ONLY,
                            .idempotent = true, /* guarded by resourceVersion */
+                           .timeout_ms = WRITE_MS,
                            .cancel = c};
     req.body = update_patch(w, it, a, live, &req.body_len, e);
     if (!req.body)
@@ -242,7 +423,35 @@ static int update_once(struct world *w, struct item *it, struct arena *a, struct
     struct kube_resp resp = {0};
     it->requests++;
     r = kube_do(world_opts(w)->dst, a, &req, &resp, e);
+    if (r == -EAGAIN && resp.attempts == 1)
+        it->noted = NULL; /* refused at first sight: nothing was changed */
+    it->lost |= r == -EUNKNOWNOUTCOME;
     return r < 0 ? r : keep_answer(it, a, &resp, e);
+}
+
+/* Puts the list of owners where ours is; a controller may write the object at the same time. */
+static int restore_managers(struct world *w, struct item *it, struct arena *a,
+                            struct http_cancel *c, struct err *e) {
+    int r = -EAGAIN;
+    for (unsigned i = 0; i < RESTORE_ATTEMPTS && r == -EAGAIN; i++) {
+        yyjson_val *live = it->answer;
+        if (i && (r = get_live(w, it, a, c, &live, e)) < 0)
+            break;
+        struct kube_req req = {.method = "PATCH",
+                               .path = object_path(a, it->o, false),
+                               .query = WRITE_QUERY,
+                               .content_type = "application/merge-patch+json",
+                               .accept = META_ONLY,
+                               .idempotent = true, /* guarded by resourceVersion */
+                               .cancel = c};
+        req.body = managers_patch(a, live, it->managers.list, &req.body_len);
+        struct kube_resp resp = {0};
+        it->requests++;
+        r = kube_do(world_opts(w)->dst, a, &req, &resp, e);
+        if (r >= 0)
+            r = keep_answer(it, a, &resp, e);
+    }
+    return r < 0 ? err_ctx(e, r, "restoring the owners of its fields") : r;
 }
 
 void write_item(struct world *w, struct item *it, struct http_cancel *cancel) {
@@ -253,9 +462,10 @@ void write_item(struct world *w, struct item *it, struct http_cancel *cancel) {
         it->err = (struct err){0};
         int r = is_update(it->o) ? update_once(w, it, a, cancel, &it->err)
                                  : create_once(w, it, a, cancel, &it->err);
+        if (r >= 0 && it->left_open)
+            r = restore_managers(w, it, a, cancel, &it->err);
         it->ok = r >= 0;
-        bool again = r == -EAGAIN || passes(&it->err);
-        if (it->ok || !again || clock_now_ms() - start > PATIENCE_MS)
+        if (it->ok || clock_now_ms() - start >= patience_ms(r, &it->err))
             break;
         if (cancel && atomic_load(&cancel->stop))
             break;

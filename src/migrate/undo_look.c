@@ -1,0 +1,346 @@
+/* What a run did to one object, and what it would take to undo that now. */
+#include <errno.h>
+
+#include "migrate/hands.h"
+#include "migrate/keep.h"
+#include "migrate/leaves.h"
+#include "migrate/previous.h"
+#include "migrate/scrub.h"
+#include "migrate/undo.h"
+
+enum { SETS_MAX = 16, NOTE_FIELDS = 3 };
+
+bool undo_is(const struct piece *p, const char *group, const char *kind) {
+    return str_eq(p->r->kind, kind) && str_eq(p->r->group, group);
+}
+
+char *undo_path(struct arena *a, const struct piece *p) {
+    return kube_path(a, p->r, *p->ns ? p->ns : NULL, p->name, NULL);
+}
+
+/* --- what the run did, from its effects --- */
+
+struct history {
+    bool created, doubtful; /* doubtful: no answer to the create was ever seen */
+    bool written, updated;
+    const char *uid, *rv; /* of the newest write that was answered */
+    const char *leaves[SETS_MAX];
+    size_t n_leaves;
+    yyjson_mut_doc *doc;
+    yyjson_mut_val *restore; /* merge patch over all updates */
+    const char *wrote;
+    const char *copy;
+    const char *deleted; /* uid of what was told to go and has not been written again */
+};
+
+static void add_previous(struct arena *a, struct history *h, const char *text) {
+    yyjson_val *v;
+    if (!text || json_parse(a, text, strlen(text), &v, NULL) < 0)
+        return;
+    yyjson_val *restore = json_get(v, "restore");
+    const char *copy = json_str(v, "copy");
+    h->wrote = previous_join(a, h->wrote, json_str(v, "wrote"));
+    h->copy = h->copy ? h->copy : copy;
+    if (!restore)
+        return;
+    yyjson_mut_val *later = yyjson_val_mut_copy(h->doc, restore);
+    h->restore = previous_over(h->doc, later, h->restore);
+}
+
+/* Meant as a create, but another's namespace was there by then and was completed: that is noted.
+ * A default ServiceAccount is completed so too, but goes with its namespace. */
+static bool was_completed(struct arena *a, const char *ref, const char *previous) {
+    yyjson_val *v;
+    return str_starts(ref, "/Namespace/") && previous &&
+           json_parse(a, previous, strlen(previous), &v, NULL) >= 0 && json_str(v, "wrote");
+}
+
+static void add_write(struct arena *a, struct history *h, const struct journal_effect *ef) {
+    bool create = str_eq(ef->verb, "create") && !was_completed(a, ef->ref, ef->previous);
+    if (!h->written)
+        h->created = h->doubtful = create;
+    h->updated = h->written;
+    h->written = true;
+    if (ef->state == EFFECT_DONE) {
+        h->doubtful = false;
+        h->uid = ef->uid ? ef->uid : h->uid;
+        h->rv = ef->resource_version;
+    }
+    if (ef->leaves && h->n_leaves < SETS_MAX)
+        h->leaves[h->n_leaves++] = ef->leaves;
+    if (!create)
+        add_previous(a, h, ef->previous);
+}
+
+static void read_history(struct arena *a, struct history *h, const struct journal_effect *v,
+                         size_t n) {
+    for (size_t i = 0; i < n; i++) {
+        const struct journal_effect *ef = &v[i];
+        bool done = ef->state == EFFECT_DONE;
+        if (ef->state == EFFECT_FAILED)
+            continue;
+        bool gone = str_eq(ef->verb, "delete");
+        if ((gone || str_eq(ef->verb, "restore")) && done) /* taken back; what follows is new */
+            *h = (struct history){.doc = h->doc, .deleted = gone ? ef->uid : NULL};
+        else if (str_eq(ef->verb, "create") || str_eq(ef->verb, "update"))
+            add_write(a, h, ef);
+    }
+}
+
+/* --- has somebody changed it since? --- */
+
+/* A claim or a chosen address is compared as it was sent, whatever the cluster's ranges are. */
+static bool any(void *ctx UNUSED, const char *what UNUSED) {
+    return true;
+}
+
+static yyjson_mut_val *scrubbed(struct arena *a, const struct piece *p, yyjson_val *live) {
+    static const struct scrub_env env = {.volume_moves = any, .service_ip_fits = any};
+    struct kind k = {.src = p->r, .dst = p->r};
+    return scrub_object(json_doc(a), &k, live, SCRUB_DESTINATION, &env, NULL, NULL);
+}
+
+struct changed {
+    struct arena *a;
+    const struct piece *p;
+    yyjson_val *live;
+    bool
+        blind; /* managedFields do not tell: there are none, or an update of ours wrote them anew */
+    struct sb text;
+    size_t n;
+};
+
+/* Our own precaution of before: see protect() in unmigrate.c. */
+static bool is_precaution(const struct changed *c, const char *pointer) {
+    return undo_is(c->p, "", "PersistentVolume") &&
+           str_eq(pointer, "/spec/persistentVolumeReclaimPolicy") &&
+           str_eq(json_str(c->live, "spec", "persistentVolumeReclaimPolicy"), "Retain");
+}
+
+static void note_change(void *ctx, const char *pointer, enum leaf_fate fate) {
+    struct changed *c = ctx;
+    const char *who = hands_at(c->live, pointer);
+    if (is_precaution(c, pointer) || (!who && !c->blind))
+        return;
+    if (c->n++ < NOTE_FIELDS)
+        sb_fmt(&c->text, "%s%s%s (%s)", c->text.len ? ", " : "", fate == LEAF_ABSENT ? "+" : "",
+               pointer, who ? who : "by whom is not known");
+}
+
+/* Against one set; the text of what differs, or NULL. */
+static const char *changed_since(struct arena *a, const struct undo *u, const struct piece *p,
+                                 yyjson_val *live, yyjson_mut_val *tree, bool updated,
+                                 const char *text) {
+    struct leaves l;
+    struct leaves_count n;
+    bool blind = updated || !json_get(live, "metadata", "managedFields");
+    struct changed c = {.a = a, .p = p, .live = live, .blind = blind};
+    if (leaves_read(journal_salt(u->o->journal), text, &l, NULL) < 0)
+        return NULL;
+    leaves_compare(&l, tree, &n, note_change, &c);
+    const char *who = hands_on(live);
+    if (n.gone && (who || blind)) {
+        c.n += n.gone;
+        sb_fmt(&c.text, "%s%zu fields are gone (%s)", c.text.len ? ", " : "", n.gone,
+               who ? who : "by whom is not known");
+    }
+    const char *out =
+        c.n ? arena_printf(a, "%s%s", sb_get(&c.text), c.n > NOTE_FIELDS ? ", …" : "") : NULL;
+    sb_done(&c.text);
+    return out;
+}
+
+/* Exactly what one of our writes sent? For creates whose answer nobody saw. */
+static bool has_our_content(const struct undo *u, yyjson_mut_val *tree, const struct history *h) {
+    for (size_t i = 0; i < h->n_leaves; i++) {
+        struct leaves l;
+        struct leaves_count n;
+        if (leaves_read(journal_salt(u->o->journal), h->leaves[i], &l, NULL) < 0)
+            continue;
+        leaves_compare(&l, tree, &n, NULL, NULL);
+        if (!n.other && !n.gone)
+            return true;
+    }
+    return false;
+}
+
+/* --- what is to be done --- */
+
+static int leave(struct look *l, enum taken t, const char *note) {
+    l->p->taken = (uint8_t)t;
+    l->p->note = note;
+    l->p->act = ACT_NONE;
+    return 0;
+}
+
+/* An update whose answer was lost may or may not have been done: any of the sets will do. */
+static const char *moved_on(const struct undo *u, struct look *l, const struct history *h) {
+    yyjson_mut_val *tree = scrubbed(l->a, l->p, l->live);
+    const char *first = NULL;
+    for (size_t i = h->n_leaves; i-- > 0;) {
+        const char *why = changed_since(l->a, u, l->p, l->live, tree, h->updated, h->leaves[i]);
+        if (!why)
+            return NULL;
+        first = first ? first : why;
+    }
+    return first;
+}
+
+static int look_created(const struct undo *u, struct look *l, const struct history *h) {
+    struct arena *a = l->a;
+    if (h->uid && !str_eq(h->uid, l->uid))
+        return leave(l, TAKEN_MOVED, "somebody has made it anew since: it is not the run's");
+    bool never_came = h->doubtful && !has_our_content(u, scrubbed(a, l->p, l->live), h);
+    if (never_came && undo_clusters_own(a, l->p->r, l->live))
+        return leave(l, TAKEN_ALREADY, NULL); /* nobody's either: its namespace's ServiceAccount */
+    if (never_came)
+        return leave(l, TAKEN_MOVED,
+                     "is there, but not as the run would have made it: it is taken as another's");
+    if (json_get(l->live, "metadata", "deletionTimestamp")) {
+        l->p->pending = true;
+        return leave(l, TAKEN_DELETED, NULL);
+    }
+    /* An update keeps what others changed before it: then the version tells nothing. */
+    bool untouched = !h->updated && str_eq(h->rv, l->rv);
+    const char *why = u->o->force || untouched ? NULL : moved_on(u, l, h);
+    if (why)
+        return leave(l, TAKEN_MOVED, arena_printf(a, "changed since: %s", why));
+    l->p->act = ACT_DELETE;
+    return 0;
+}
+
+/* --- restoring --- */
+
+struct limiter {
+    const struct undo *u;
+    struct arena *a;
+    const struct leaves *wrote;
+    struct sb moved; /* pointers that somebody else has changed */
+    struct sb at;
+};
+
+static bool same(yyjson_mut_val *want, yyjson_mut_val *have) {
+    return have ? json_mut_equal(want, have) : yyjson_mut_is_null(want);
+}
+
+/* Leaves in `patch` what still is as the run wrote it. */
+static void limit(struct limiter *m, struct leaf_at at, yyjson_mut_val *patch,
+                  yyjson_mut_val *live) {
+    yyjson_mut_obj_iter it = yyjson_mut_obj_iter_with(patch);
+    yyjson_mut_val *key;
+    yyjson_mut_doc *d = json_doc(m->a);
+    while ((key = yyjson_mut_obj_iter_next(&it))) {
+        const char *k = yyjson_mut_get_str(key);
+        yyjson_mut_val *val = yyjson_mut_obj_iter_get_val(key), *now = yyjson_mut_obj_get(live, k);
+        struct leaf_at in = leaves_in(m->wrote, at, k);
+        size_t mark = m->at.len;
+        json_pointer_add(&m->at, k);
+        bool drop = same(val, now);
+        if (!drop && yyjson_mut_is_obj(val) && yyjson_mut_is_obj(now)) {
+            limit(m, in, val, now);
+            drop = yyjson_mut_obj_size(val) == 0;
+        } else if (!drop && !m->u->o->force &&
+                   leaves_judge(m->wrote, in, now ? now : yyjson_mut_null(d)) != LEAF_SAME) {
+            sb_fmt(&m->moved, "%s%s", m->moved.len ? ", " : "", sb_get(&m->at));
+            drop = true;
+        }
+        m->at.len = mark;
+        m->at.p[mark] = 0;
+        if (drop)
+            yyjson_mut_obj_iter_remove(&it);
+    }
+}
+
+/* Of a Secret: the patch that makes of it what the copy holds. */
+static int secret_restore(const struct undo *u, struct look *l, struct history *h, struct err *e) {
+    static const char *const parts[] = {"data", "labels", "annotations"};
+    yyjson_mut_val *was, *live = yyjson_val_mut_copy(h->doc, l->live);
+    int r = keep_fetch(u->o->c, l->a, h->doc, h->copy, &was, e);
+    if (r < 0)
+        return r;
+    h->restore = yyjson_mut_obj(h->doc);
+    for (size_t i = 0; i < COUNT_OF(parts); i++) {
+        bool meta = i > 0;
+        yyjson_mut_val *old =
+            yyjson_mut_obj_get(meta ? json_mut_get(was, "metadata") : was, parts[i]);
+        yyjson_mut_val *now =
+            yyjson_mut_obj_get(meta ? json_mut_get(live, "metadata") : live, parts[i]);
+        yyjson_mut_val *at = meta ? json_mut_obj_at(h->doc, h->restore, "metadata") : h->restore;
+        if (!old && !now)
+            continue;
+        if (!old || !now)
+            json_mut_set(h->doc, at, parts[i], old ? old : yyjson_mut_null(h->doc));
+        else
+            json_mut_set(h->doc, at, parts[i], previous_between(h->doc, old, now));
+    }
+    return 0;
+}
+
+static int look_updated(const struct undo *u, struct look *l, struct history *h, struct err *e) {
+    struct leaves wrote;
+    if (h->uid && !str_eq(h->uid, l->uid))
+        return leave(l, TAKEN_MOVED, "somebody has made it anew since");
+    if (h->copy) {
+        int r = secret_restore(u, l, h, e);
+        if (r == -ENOENT)
+            return leave(l, TAKEN_FAILED,
+                         "the copy of its previous values is gone from "
+                         "namespace " KEEP_NAMESPACE);
+        if (r < 0)
+            return r;
+    }
+    if (!h->restore || leaves_read(journal_salt(u->o->journal), h->wrote, &wrote, NULL) < 0)
+        return leave(l, TAKEN_ALREADY, NULL); /* it was never sent */
+    struct limiter m = {.u = u, .a = l->a, .wrote = &wrote};
+    limit(&m, leaves_top(), h->restore, yyjson_val_mut_copy(h->doc, l->live));
+    if (m.moved.len)
+        leave(l, TAKEN_MOVED, arena_printf(l->a, "changed since: %s", sb_get(&m.moved)));
+    else
+        leave(l, TAKEN_ALREADY, NULL);
+    sb_done(&m.moved);
+    sb_done(&m.at);
+    if (yyjson_mut_obj_size(h->restore) == 0)
+        return 0;
+    yyjson_mut_val *meta = json_mut_obj_at(h->doc, h->restore, "metadata");
+    json_mut_set_str(h->doc, meta, "uid", l->uid);
+    json_mut_set_str(h->doc, meta, "resourceVersion", l->rv);
+    l->restore = h->restore;
+    l->p->act = ACT_RESTORE;
+    return 0;
+}
+
+/* Told to go by an earlier call: a finalizer may still keep it. What has its name now and another
+ * uid is somebody's. */
+static int look_deleted(const struct undo *u, struct look *l, const char *uid, struct err *e) {
+    int r = kube_get(u->o->c, l->a, undo_path(l->a, l->p), NULL, &l->live, e);
+    if (r < 0 && r != -ENOENT)
+        return r;
+    l->uid = uid;
+    l->p->pending = r >= 0 && str_eq(json_str(l->live, "metadata", "uid"), uid);
+    return leave(l, l->p->pending ? TAKEN_DELETED : TAKEN_ALREADY, NULL);
+}
+
+int undo_look(struct undo *u, struct look *l, struct err *e) {
+    struct journal_effect *v;
+    size_t n;
+    struct arena *a = l->a;
+    l->p->act = ACT_NONE;
+    int r = journal_effects_of(u->o->journal, a, u->o->run, u->slot, l->p->ref, &v, &n, e);
+    if (r < 0)
+        return r;
+    struct history h = {.doc = json_doc(a)};
+    read_history(a, &h, v, n);
+    if (!h.written && h.deleted)
+        return look_deleted(u, l, h.deleted, e);
+    if (!h.written)
+        return leave(l, TAKEN_ALREADY, NULL);
+    r = kube_get(u->o->c, a, undo_path(a, l->p), NULL, &l->live, e);
+    if (r == -ENOENT)
+        return leave(l, h.created ? TAKEN_ALREADY : TAKEN_MOVED,
+                     h.created ? NULL : "somebody has deleted it since");
+    if (r < 0)
+        return r;
+    l->uid = json_str(l->live, "metadata", "uid");
+    l->rv = json_str(l->live, "metadata", "resourceVersion");
+    return h.created ? look_created(u, l, &h) : look_updated(u, l, &h, e);
+}
