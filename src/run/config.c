@@ -160,6 +160,8 @@ static int read_sections(struct config_reader *rd, yyjson_mut_val *root, struct 
     if (r >= 0)
         r = config_rules(rd, config_at(root, "rules"), c);
     if (r >= 0)
+        r = config_hazards(rd, config_at(root, "hazards"), c);
+    if (r >= 0)
         r = config_tiers(rd, config_at(root, "traffic.tiers"), c);
     if (r >= 0)
         r = config_probes(rd, config_at(root, "probes"), c);

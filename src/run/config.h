@@ -4,6 +4,7 @@
 #pragma once
 
 #include "base/yaml.h"
+#include "migrate/finding.h"
 #include "probe/probe.h"
 #include "traffic/traffic.h"
 
@@ -18,7 +19,9 @@ struct config_rule {                             /* first match decides */
     const char *verdict;   /* create, skip, hold, block, or NULL when only patched */
     const char *why;       /* never empty: "rule in line N of FILE" when not given */
     yyjson_mut_val *patch; /* RFC 6902 array or NULL */
-    unsigned line;         /* in the file, for messages */
+    bool overwrite;        /* the source's wins over what others wrote or changed */
+    bool recreate; /* deleted and made anew where a field would have to change that cannot */
+    unsigned line; /* in the file, for messages */
 };
 
 struct config_smoke {
@@ -49,6 +52,8 @@ struct config {
     const char *const *ns_include, *const *ns_exclude; /* patterns, NULL-terminated */
     struct config_rule *rules;
     size_t n_rules;
+    struct silence *silences; /* hazards.silence; ids are known ones */
+    size_t n_silences;
     const char *const *storage_class_from, *const *storage_class_to; /* parallel, NULL-terminated */
     unsigned reads;  /* limits.reads: GETs in flight against the source; default 2 */
     unsigned writes; /* limits.writes: writes in flight; default 32 */

@@ -6,6 +6,7 @@
 #include "run/config_read.h"
 
 int config_rules(struct config_reader *rd, yyjson_mut_val *list, struct config *c);
+int config_hazards(struct config_reader *rd, yyjson_mut_val *hazards, struct config *c);
 int config_tiers(struct config_reader *rd, yyjson_mut_val *map, struct config *c);
 int config_probes(struct config_reader *rd, yyjson_mut_val *map, struct config *c);
 int config_smokes(struct config_reader *rd, yyjson_mut_val *list, struct config *c);

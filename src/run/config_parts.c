@@ -26,6 +26,8 @@ static const struct field rule_fields[] = {
     {"verdict", FIELD_STRING, offsetof(struct config_rule, verdict)},
     {"why", FIELD_STRING, offsetof(struct config_rule, why)},
     {"patch", FIELD_TREE, offsetof(struct config_rule, patch)},
+    {"overwrite", FIELD_BOOL, offsetof(struct config_rule, overwrite)},
+    {"recreate", FIELD_BOOL, offsetof(struct config_rule, recreate)},
 };
 
 static int check_patch(struct config_reader *rd, yyjson_mut_val *patch) {
@@ -48,9 +50,14 @@ static int check_patch(struct config_reader *rd, yyjson_mut_val *patch) {
 static int check_rule(struct config_reader *rd, yyjson_mut_val *v, const struct config_rule *r) {
     if (!r->group && !r->kind && !r->name && !r->namespace && !r->labels)
         return config_fail(rd, v, "this rule has no condition and would match every object");
-    if (!r->verdict && !r->patch)
+    bool left = str_eq(r->verdict, "skip") || str_eq(r->verdict, "block");
+    if (!r->verdict && !r->patch && !r->overwrite && !r->recreate)
         return config_fail(rd, v, "this rule does nothing: give it a verdict, or a patch");
-    if (r->patch && (str_eq(r->verdict, "skip") || str_eq(r->verdict, "block")))
+    if (r->overwrite && left)
+        return config_fail(rd, v, "overwrite has no effect with verdict %s", r->verdict);
+    if (r->recreate && left)
+        return config_fail(rd, v, "recreate has no effect with verdict %s", r->verdict);
+    if (r->patch && left)
         return config_fail(rd, v, "a patch has no effect with verdict %s", r->verdict);
     return check_patch(rd, r->patch);
 }

@@ -4,26 +4,58 @@
 
 #include "migrate/access.h"
 
+/* More missing rights of one verb than this become one finding. */
+enum { GAPS_MAX = 6 };
+
 struct exam {
     struct session *s;
-    struct finding *all[3], **tail[3]; /* by severity */
+    struct findings *f;
 };
 
-static void add(struct exam *x, enum severity sev, const char *id, const char *where,
-                const char *what, const char *remedy) {
-    struct finding *f = arena_new_of(x->s->a, struct finding);
-    *f = (struct finding){id, sev, where, what, remedy, NULL};
-    *x->tail[sev] = f;
-    x->tail[sev] = &f->next;
-}
-
-static void add_all(struct exam *x, const struct finding *f) {
-    for (; f; f = f->next)
-        add(x, f->severity, f->id, f->where, f->what, f->remedy);
+static void add(struct exam *x, const char *id, const char *where, const char *what) {
+    struct finding_id row = finding_id_of(id);
+    MUST(row.text);
+    struct finding *f = findings_add(x->f, id, row.severity, where, what, row.text);
+    bool cluster = (*where == 'A' || *where == 'B') && !where[1];
+    f->cluster = cluster ? (char)(*where - 'A' + 'a') : 0;
 }
 
 static const char *slot_name(char slot) {
     return slot == 'a' ? "A" : "B";
+}
+
+/* --- rights --- */
+
+static size_t count_gaps(const struct access_gap *g, const char *verb) {
+    size_t n = 0;
+    for (; g; g = g->next)
+        n += str_eq(g->verb, verb);
+    return n;
+}
+
+static void report_gap(struct exam *x, char slot, const char *verb, const char *what) {
+    struct arena *a = x->s->a;
+    struct finding *f =
+        findings_add(x->f, "access", SEV_BLOCKER, slot_name(slot),
+                     arena_printf(a, "this credential may not %s %s", verb, what),
+                     arena_printf(a, "give it the role that `tandem rbac %c` prints", slot));
+    f->cluster = slot;
+}
+
+static void report_gaps(struct exam *x, char slot, const struct access_gap *all, const char *verb) {
+    bool together = count_gaps(all, verb) > GAPS_MAX;
+    AUTO_SB b = SB_INIT(1 << 16);
+    for (const struct access_gap *g = all; g; g = g->next) {
+        if (!str_eq(g->verb, verb))
+            continue;
+        sb_fmt(&b, "%s%s%s%s", b.len ? ", " : "", g->plural, *g->group ? "." : "", g->group);
+        if (together)
+            continue;
+        report_gap(x, slot, verb, sb_get(&b));
+        sb_reset(&b);
+    }
+    if (together)
+        report_gap(x, slot, verb, sb_get(&b));
 }
 
 /* The kinds of the source decide for both: definitions that it has and the destination lacks come
@@ -36,40 +68,56 @@ static int check_rights(struct exam *x, char slot, enum access_role role, struct
     if (r < 0)
         return r;
     r = access_check(s->a, s->cluster[session_slot(slot)], d, role, &g, e);
-    for (; r >= 0 && g; g = g->next)
-        add(x, SEV_BLOCKER, "access", slot_name(slot),
-            arena_printf(s->a, "this credential may not %s %s%s%s", g->verb, g->plural,
-                         *g->group ? "." : "", g->group),
-            arena_printf(s->a, "give it the role that `tandem rbac %c` prints", slot));
+    for (const struct access_gap *i = r < 0 ? NULL : g; i; i = i->next)
+        if (i == g || !str_eq(i->verb, g->verb)) {
+            report_gaps(x, slot, g, i->verb);
+            if (i != g)
+                break; /* there are two verbs: list and create */
+        }
     kube_discovery_free(d);
     return r;
+}
+
+static void report_api_down(struct exam *x, char slot, const char *api) {
+    struct arena *a = x->s->a;
+    const char *slash = strchr(api, '/');
+    struct finding_id id = finding_id_of("H16-api-down");
+    struct finding *f = findings_add(x->f, id.id, id.severity, slot_name(slot),
+                                     arena_printf(a, "API %s does not answer", api), id.text);
+    f->group = "apiregistration.k8s.io";
+    f->kind = "APIService";
+    f->ns = "";
+    f->name = slash ? arena_printf(a, "%s.%.*s", slash + 1, (int)(slash - api), api)
+                    : arena_strdup(a, api);
+    f->cluster = slot;
 }
 
 static int check_access(struct exam *x, char slot, enum access_role role, struct err *e) {
     struct session *s = x->s;
     struct kube_discovery *d;
+    if (!s->id[session_slot(slot)].uid)
+        report_gap(x, slot, "get", "namespace kube-system, whose uid tells clusters apart");
     int r = check_rights(x, slot, role, e);
     if (r >= 0)
         r = kube_discover(s->cluster[session_slot(slot)], &d, e);
     if (r < 0)
         return r;
     for (const char *const *f = kube_discovery_failed(d); f && *f; f++)
-        add(x, SEV_WARNING, "H16-api-down", slot_name(slot),
-            arena_printf(s->a, "API %s does not answer", *f),
-            "bring its back end up, or delete its APIService");
+        report_api_down(x, slot, *f);
     kube_discovery_free(d);
     return r;
 }
+
+/* --- versions, load balancers --- */
 
 static void check_versions(struct exam *x) {
     struct session *s = x->s;
     const struct kube_version *src = &s->version[session_slot(s->source)];
     const struct kube_version *dst = &s->version[session_slot(s->destination)];
     if (dst->minor < src->minor)
-        add(x, SEV_WARNING, "version-older", slot_name(s->destination),
+        add(x, "version-older", slot_name(s->destination),
             arena_printf(s->a, "the destination runs %s, older than the source's %s", dst->git,
-                         src->git),
-            "fields that it does not know would be lost; `tandem plan` shows what it can hold");
+                         src->git));
 }
 
 static void check_tier(struct exam *x, struct traffic_tier *t) {
@@ -78,40 +126,38 @@ static void check_tier(struct exam *x, struct traffic_tier *t) {
     struct err e = {0};
     const char *where = arena_printf(s->a, "tier %s", traffic_name(t));
     if (traffic_observe(t, &st, &e) < 0) {
-        add(x, SEV_BLOCKER, "balancer", where, arena_strdup(s->a, err_msg(&e)),
-            "see docs/TRAFFIC.md");
+        add(x, "balancer", where, arena_strdup(s->a, err_msg(&e)));
         return;
     }
     if (st.drift)
-        add(x, SEV_WARNING, "balancer-drift", where,
-            "the map file and the running process differ: a reload would move traffic",
-            "write the file as the process has it, or reload knowingly");
+        add(x, "balancer-drift", where,
+            "the map file and the running process differ: a reload would move traffic");
     for (size_t i = 0; i < st.n; i++) {
         const struct traffic_node *n = &st.node[i];
         if (!n->reachable)
-            add(x, SEV_WARNING, "balancer-node", arena_strdup(s->a, n->name),
-                arena_strdup(s->a, n->problem), "bring it up, or take it out of the configuration");
+            add(x, "balancer-node", arena_strdup(s->a, n->name), arena_strdup(s->a, n->problem));
         else if (!(s->destination == 'b' ? n->healthy_b : n->healthy_a))
-            add(x, SEV_WARNING, "balancer-health", where,
-                arena_printf(s->a, "no server of %c is healthy yet", s->destination),
-                "cutover refuses until one is");
+            add(x, "balancer-health", where,
+                arena_printf(s->a, "no server of %c is healthy yet", s->destination));
     }
 }
 
+/* --- objects --- */
+
 static int check_objects(struct exam *x, struct err *e) {
     struct world *w;
-    struct finding *f;
+    struct findings found;
+    AUTO_ARENA a = arena_new();
     int r = session_world(x->s, NULL, NULL, &w, e);
     if (r < 0)
         return r;
-    r = hazards_find(w, x->s->a, &f, e);
-    /* Texts point into the world: copy before it goes. */
-    for (struct finding *i = r >= 0 ? f : NULL; i; i = i->next)
-        add(x, i->severity, i->id, arena_strdup(x->s->a, i->where), arena_strdup(x->s->a, i->what),
-            i->remedy);
+    findings_init(&found, a);
+    r = hazards_find(w, &found, e);
+    if (r >= 0)
+        findings_copy(x->f, found.first); /* texts may point into the world, which goes */
     for (const char *const *t = world_warnings(w); *t; t++)
-        add(x, SEV_WARNING, "H16-api-down", slot_name(x->s->source), arena_strdup(x->s->a, *t),
-            "bring its back end up");
+        if (!strstr(*t, "does not answer for API")) /* each a finding of check_access() */
+            add(x, "plan-warning", slot_name(x->s->source), arena_strdup(x->s->a, *t));
     world_free(w);
     return r;
 }
@@ -122,41 +168,33 @@ static int examine_both(struct exam *x, struct err *e) {
     int r = check_access(x, s->source, ACCESS_SOURCE, e);
     if (r >= 0)
         r = check_access(x, s->destination, ACCESS_DESTINATION, e);
-    if (r < 0)
-        return r;
-    for (size_t i = 0; i < s->n_tiers; i++)
+    for (size_t i = 0; r >= 0 && i < s->n_tiers; i++)
         check_tier(x, s->tiers[i]);
-    if (x->all[SEV_BLOCKER] && str_eq(x->all[SEV_BLOCKER]->id, "access"))
-        return 0; /* reading would only fail at the first kind that is not allowed */
-    return check_objects(x, e);
+    return r < 0 ? r : check_objects(x, e);
 }
 
 static int examine_alone(struct exam *x, const char *target, struct err *e) {
     struct session *s = x->s;
     struct kube_discovery *d;
-    struct finding *f;
     int r = kube_discover(session_source(s), &d, e);
     if (r < 0)
         return r;
-    r = hazards_target(s->a, session_source(s), d, target, &f, e);
-    if (r >= 0)
-        add_all(x, f);
+    r = hazards_target(session_source(s), d, target, x->f, e);
     kube_discovery_free(d);
     return r;
 }
 
-int doctor_examine(struct session *s, const char *target, struct finding **ret, struct err *e) {
-    struct exam x = {.s = s};
-    for (size_t i = 0; i < COUNT_OF(x.all); i++)
-        x.tail[i] = &x.all[i];
+int doctor_examine(struct session *s, const char *target, struct doctor_report *ret,
+                   struct err *e) {
+    struct doctor_report report = {0};
+    struct exam x = {s, &report.f};
+    findings_init(&report.f, s->a);
     int r = target ? examine_alone(&x, target, e) : examine_both(&x, e);
     if (r < 0)
         return r;
-    *x.tail[SEV_BLOCKER] = x.all[SEV_WARNING];
-    struct finding **end = x.all[SEV_WARNING] ? x.tail[SEV_WARNING] : x.tail[SEV_BLOCKER];
-    *end = x.all[SEV_INFO];
-    *ret = x.all[SEV_BLOCKER]   ? x.all[SEV_BLOCKER]
-           : x.all[SEV_WARNING] ? x.all[SEV_WARNING]
-                                : x.all[SEV_INFO];
+    findings_silence(&report.f, s->cfg->silences, s->cfg->n_silences);
+    findings_sort(&report.f);
+    findings_count(&report.f, report.count, &report.silenced);
+    *ret = report;
     return 0;
 }

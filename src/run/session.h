@@ -19,8 +19,9 @@ enum session_need {
     NEED_TRAFFIC = 16,       /* at least one tier must be configured */
     NEED_TRAFFIC_IF_ANY = 32,
     NEED_CONFIG_FILE = 64,
-    TOLERATE_DEAD = 128, /* a cluster that cannot be reached is no error (the way back) */
-    TOLERATE_BUSY = 256, /* nor is a journal that is missing or held by another process */
+    TOLERATE_DEAD = 128,   /* a cluster that cannot be reached is no error (the way back) */
+    TOLERATE_DENIED = 512, /* nor is a credential that may not read something (doctor) */
+    TOLERATE_BUSY = 256,   /* nor is a journal that is missing or held by another process */
 };
 
 struct session_opts {
@@ -34,12 +35,13 @@ struct session_opts {
 
 struct session {
     struct session_opts o;
+    unsigned needs; /* of session_open() */
     struct arena *a;
     struct config *cfg;
     struct http_client *http;
     struct http_cancel cancel;
     struct kube_client *cluster[2]; /* [0] a, [1] b; NULL: not opened or dead */
-    struct kube_identity id[2];
+    struct kube_identity id[2];     /* uid NULL: it may not be read */
     struct kube_version version[2];
     struct journal *journal; /* or NULL */
     bool recording;          /* the journal can be written */
@@ -49,6 +51,7 @@ struct session {
     bool run_open;
     struct journal_run run; /* valid when run_open */
     char actor[128];
+    bool without_digests, read_made; /* see world_opts; before session_world() */
 };
 
 int session_open(const struct session_opts *o, unsigned needs, struct session **ret, struct err *e);
@@ -65,6 +68,11 @@ int session_world_of(struct session *s, const uint8_t *plan_salt,
                      struct err *e);
 int session_world(struct session *s, void (*progress)(void *, const char *, size_t), void *ctx,
                   struct world **ret, struct err *e);
+
+/* Until it is called with false: bear that an API server restarts or cannot keep up, as long as a
+ * minute at a time. For what reads and writes much and could not go on in the midst of it; never
+ * for the way back. */
+void session_patience(struct session *s, bool on);
 
 /* The open run, begun when there is none. Pins both slots. */
 int session_begin_run(struct session *s, struct err *e);

@@ -3,41 +3,22 @@
 #include <errno.h>
 
 #include "base/clock.h"
+#include "base/fault.h"
 #include "base/hash.h"
 #include "base/log.h"
+#include "migrate/keep.h"
+#include "run/probing.h"
 #include "run/switch.h"
+#include "run/undo.h"
 
-enum { SETTLE_MS = 60000, LOOK_MS = 500, LOOK_MAX_MS = 5000 };
+/* OFFENCE_MS: within which the garbage collector, the token controller and their like take away
+ * what they do not want, counted from the last write. */
+enum { SETTLE_MS = 60000, OFFENCE_MS = 1000 };
 
 /* --- migrate --- */
 
-static size_t count_unready(const struct world *w) {
-    size_t n = 0;
-    for (size_t i = 0; i < world_count(w); i++) {
-        const struct object *o = world_at(w, i);
-        n += o->unready && o->verdict == V_SAME;
-    }
-    return n;
-}
-
-/* A 201 proves nothing: controllers may take objects away again, or never get them ready. Reads
- * both clusters again until everything is as ready as in the source, or the time is over. */
-static int settle(struct session *s, uint64_t max_ms, size_t *ret_unready, struct err *e) {
-    uint64_t end = clock_now_ms() + max_ms, pause = LOOK_MS;
-    for (;;) {
-        struct world *w;
-        int r = session_world(s, NULL, NULL, &w, e);
-        if (r < 0)
-            return r;
-        *ret_unready = count_unready(w);
-        world_free(w);
-        if (!*ret_unready || clock_now_ms() >= end || atomic_load(&s->cancel.stop))
-            return 0;
-        log_progress("waiting for %zu objects to become ready", *ret_unready);
-        /* Each look reads all of both clusters, and the source is production. */
-        clock_sleep_ms(MIN(pause, end - MIN(end, clock_now_ms())));
-        pause = MIN(pause * 2, (uint64_t)LOOK_MAX_MS);
-    }
+static void waiting(size_t n) {
+    log_progress("waiting for %zu objects to become ready", n);
 }
 
 struct migrate_ctx {
@@ -53,6 +34,8 @@ static int write_and_settle(struct session *s, void *ctx, struct err *e) {
         .journal = s->journal,
         .run = s->run.id,
         .writes = s->cfg->writes,
+        .batch = FAULT_NUMBER("TANDEM_CRASH_BATCH", 0),
+        .ready_ms = m->o->settle_ms,
         .stale = m->o->stale,
         .plan_digests = m->o->plan ? m->o->plan->digests : NULL,
         .plan_salt = m->o->plan ? m->o->plan->salt : NULL,
@@ -61,17 +44,29 @@ static int write_and_settle(struct session *s, void *ctx, struct err *e) {
         .progress_ctx = m->o->progress_ctx,
     };
     uint64_t start = clock_now_ms();
-    int r = apply_plan(&ao, &m->res->apply, e);
+    session_patience(s, true);
+    int r = undo_make_room(s, m->w, e);
+    plan_count(m->w, &m->res->before);
+    if (r >= 0)
+        r = apply_plan(&ao, &m->res->apply, e);
+    session_patience(s, false);
     m->res->write_ms = clock_now_ms() - start;
     if (r < 0)
         return r;
     start = clock_now_ms();
-    r = settle(s, m->o->settle_ms ? m->o->settle_ms : SETTLE_MS, &m->res->unready, e);
+    struct settle_opts so = {.max_ms = m->o->settle_ms ? m->o->settle_ms : SETTLE_MS,
+                             .from_ms = m->res->apply.last_answer_ns / 1000000 + OFFENCE_MS,
+                             .cancel = &s->cancel,
+                             .progress = waiting};
+    r = settle(m->w, &so, &m->res->settled, e);
     m->res->settle_ms = clock_now_ms() - start;
     if (r < 0)
         return err_ctx(e, r, "looking at what became of the objects");
     size_t bad = m->res->apply.failed + m->res->before.by_verdict[V_BLOCK];
-    return bad ? err_set(e, -EREMOTEIO, "%zu objects failed or are blocked", bad) : 0;
+    if (bad)
+        return err_set(e, -EREMOTEIO, "%zu objects failed or are blocked", bad);
+    size_t lost = m->res->settled.gone + m->res->settled.replaced;
+    return lost ? err_set(e, -EREMOTEIO, "%zu objects did not stay in the destination", lost) : 0;
 }
 
 /* What the frozen plan did not show as it is now is not written: its reader has not agreed to it.
@@ -110,6 +105,25 @@ static int keep_to_plan(struct world *w, const struct plan_file *plan, enum stal
     return 0;
 }
 
+/* First of all writes. Who may not make a namespace goes without: the plan stays as it was shown.
+ */
+static int probe_first(struct session *s, struct world *w, const struct migrate_opts *o,
+                       struct err *e) {
+    struct err why = {0};
+    if (o->no_probe || !probing_wanted(s, w))
+        return 0;
+    int r = probing_look(s, w, &why);
+    if (r == -ESTOPPED) {
+        *e = why;
+        return r;
+    }
+    if (r < 0)
+        log_warn("what %c makes in each namespace is not known: %s", s->destination, err_msg(&why));
+    else if (o->probed)
+        o->probed(s, w);
+    return 0;
+}
+
 int stage_migrate(struct session *s, struct world *w, const struct migrate_opts *o,
                   struct migrate_result *ret, struct err *e) {
     *ret = (struct migrate_result){0};
@@ -117,6 +131,9 @@ int stage_migrate(struct session *s, struct world *w, const struct migrate_opts 
     int r = o->plan ? keep_to_plan(w, o->plan, o->stale, e) : 0;
     if (r >= 0)
         r = session_begin_run(s, e);
+    if (r >= 0)
+        r = probe_first(s, w, o, e);
+    plan_count(w, &ret->before);
     struct migrate_ctx m = {w, o, ret};
     bool all = !(s->o.namespaces && s->o.namespaces[0]) && !s->o.label_selector;
     return r < 0 ? r
@@ -136,12 +153,17 @@ static int hand_over(struct session *s, void *ctx, struct err *e) {
     struct hand_ctx *h = ctx;
     char from = h->back ? s->destination : s->source, to = h->back ? s->source : s->destination;
     struct kube_client *cf = s->cluster[session_slot(from)], *ct = s->cluster[session_slot(to)];
-    struct kube_discovery *d;
+    struct kube_discovery *d, *df = NULL;
     if (!ct)
         return err_set(e, -EHOSTUNREACH, "cluster %c does not answer", to);
     int r = kube_discover(ct, &d, e);
     if (r < 0)
         return r;
+    r = cf ? kube_discover(cf, &df, e) : 0;
+    if (r < 0 && !h->back) {
+        kube_discovery_free(d);
+        return r;
+    }
     bool narrowed = s->o.namespaces && s->o.namespaces[0];
     struct handover_opts o = {
         .from = cf,
@@ -149,6 +171,7 @@ static int hand_over(struct session *s, void *ctx, struct err *e) {
         .from_slot = from,
         .to_slot = to,
         .discovery = d,
+        .from_discovery = df,
         .ns_include = narrowed ? s->o.namespaces : s->cfg->ns_include,
         .ns_exclude = s->cfg->ns_exclude,
         .journal = s->recording ? s->journal : NULL,
@@ -167,6 +190,7 @@ static int hand_over(struct session *s, void *ctx, struct err *e) {
                       : err_set(e, -EHOSTUNREACH,
                                 "cluster %c does not answer: what it runs cannot be held", from);
     kube_discovery_free(d);
+    kube_discovery_free(df);
     if (r < 0)
         return r;
     for (const struct handover_item *i = *h->items; i; i = i->next)
@@ -283,5 +307,8 @@ int stage_retire(struct session *s, struct err *e) {
         r = guard_singletons(s, e);
     if (r >= 0)
         r = session_step(s, "retire", "let the source go", end_run, NULL, e);
+    struct err left = {0};
+    if (r >= 0 && keep_sweep(session_destination(s), NULL, &left) < 0)
+        log_warn("copies of Secrets are left in %c: %s", s->destination, err_msg(&left));
     return r < 0 ? r : journal_run_end(s->journal, s->run.id, "retired", e);
 }

@@ -5,12 +5,17 @@
 #include "migrate/apply.h"
 #include "migrate/handover.h"
 #include "migrate/plan.h"
+#include "migrate/settle.h"
 #include "run/session.h"
 
 struct migrate_opts {
     enum stale_mode stale;
     const struct plan_file *plan; /* frozen, or NULL */
     uint64_t settle_ms;           /* longest wait for readiness; 0: 60 s */
+    bool no_probe;                /* make no probe namespace (probing.h) */
+    /* What a probe namespace has changed in w's verdicts, before anything else is written; NULL:
+     * nobody wants to know. */
+    void (*probed)(const struct session *s, const struct world *w);
     void (*progress)(void *ctx, size_t done, size_t failed, size_t total, const char *wave);
     void *progress_ctx;
 };
@@ -18,7 +23,7 @@ struct migrate_result {
     struct apply_result apply;
     struct plan_counts before;
     uint64_t plan_ms, write_ms, settle_ms;
-    size_t unready; /* objects still less ready than in the source after settling */
+    struct settled settled; /* what became of what was written */
 };
 /* Carries `w` out. The run is begun when none is open. */
 int stage_migrate(struct session *s, struct world *w, const struct migrate_opts *o,
