@@ -42,7 +42,7 @@ static int unknown_option(struct parse *p, const char *arg) {
 }
 
 static int parse_output(const char *v, enum output *ret) {
-    static const char *const names[] = {"text", "wide", "name", "json", "yaml"};
+    static const char *const names[] = {"text", "wide", "name", "json", "yaml", "sarif"};
     for (unsigned i = 0; i < COUNT_OF(names); i++)
         if (str_eq(v, names[i])) {
             *ret = i;
@@ -68,7 +68,8 @@ static int set_option(struct parse *p, const struct option_row *r, const char *v
             return err_set(&p->e, -EUSAGE, "--%s: %s", r->name, err_msg(&e));
         return 0;
     case OPT_OUTPUT:
-        if (parse_output(v, r->target) < 0)
+        if (parse_output(v, r->target) < 0 ||
+            (*(enum output *)r->target == OUT_SARIF && !p->c->sarif))
             return err_set(&p->e, -EUSAGE, "-o: \"%s\" is none of text, wide, name, json, yaml", v);
         return 0;
     default: return 0;
@@ -281,6 +282,21 @@ int cli_confirm(const struct common *m, const char *question, struct err *e) {
     if (fgets(line, sizeof line, stdin) && (*line == 'y' || *line == 'Y'))
         return 0;
     return err_set(e, -EGUARD, "%s: not confirmed", question);
+}
+
+int cli_choose(const char *question, const char *letters) {
+    char line[16] = "";
+    if (!isatty(STDIN_FILENO) || !isatty(STDERR_FILENO))
+        return 0;
+    log_progress_end();
+    fprintf(stderr, "%s? [", question);
+    for (const char *p = letters; *p; p++)
+        fprintf(stderr, "%s%c", p == letters ? "" : "/", *p);
+    fputs("] ", stderr);
+    if (!fgets(line, sizeof line, stdin) || !*line)
+        return 0;
+    int c = *line | 0x20;
+    return strchr(letters, c) ? c : 0;
 }
 
 static int print_yaml(const char *json, size_t n, struct err *e) {

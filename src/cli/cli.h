@@ -19,7 +19,7 @@ enum exit_code {
     EXIT_STOPPED = 130,
 };
 
-enum output { OUT_TEXT, OUT_WIDE, OUT_NAME, OUT_JSON, OUT_YAML };
+enum output { OUT_TEXT, OUT_WIDE, OUT_NAME, OUT_JSON, OUT_YAML, OUT_SARIF };
 
 /* Options that every command takes. */
 struct common {
@@ -49,6 +49,7 @@ struct command {
     const char *text;    /* paragraphs for --help and the man page */
     const char *group;   /* heading in `tandem --help` */
     int (*run)(const struct command *c, int argc, char **argv);
+    bool sarif; /* takes -o sarif too */
 };
 
 const struct command *commands_table(size_t *ret_n);
@@ -67,6 +68,9 @@ void cli_print_counts(const struct session *s);
 /* Asks on the terminal, or obeys --yes. 0, or -EGUARD when there is nobody to ask or the answer is
  * no. */
 int cli_confirm(const struct common *m, const char *question, struct err *e);
+/* One letter of `letters` that the user types after the question, in lower case; 0 when there is no
+ * terminal to ask on, or the answer is none of them. */
+int cli_choose(const char *question, const char *letters);
 /* Prints JSON text as JSON (indented) or YAML. */
 int cli_print_tree(enum output o, const char *json, size_t n, struct err *e);
 /* SIGINT and SIGTERM set the flag; a second one ends the process. */

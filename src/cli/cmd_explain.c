@@ -1,96 +1,97 @@
 #include <errno.h>
 
 #include "cli/commands.h"
-#include "migrate/hold.h"
-#include "migrate/order.h"
-#include "migrate/refs.h"
+#include "cli/show.h"
+#include "migrate/explain.h"
 #include "migrate/rules.h"
 
-static void print_fate(void *ctx UNUSED, enum field_fate fate, const char *path, const char *why) {
-    printf("  %-8s %s: %s\n", fate == FIELD_DROP ? "dropped" : "rewrite", path, why);
+/* --- the tree, for people --- */
+
+static const char *text(yyjson_mut_val *v, const char *key) {
+    const char *s = json_mut_str(v, key);
+    return s ? s : "";
 }
 
-static void print_verdict(const struct world *w, const struct object *o) {
-    AUTO_ARENA a = arena_new();
-    printf("%s (%s)\n\nverdict   %s%s\nrule      %s\nwhy       %s\nwave      %d, %s\n",
-           object_title(a, o), kube_api_version(a, o->kind->src), verdict_name(o->verdict),
-           o->held ? ", held" : "", o->rule, o->why, o->wave, order_why(o->wave));
-    if (o->uid_dst)
-        printf("there     yes, %s\n", o->ours ? "written by a run of this environment"
-                                              : "not written by a run of this environment");
-    if (o->note)
-        printf("note      %s\n", o->note);
-    for (const struct owner *x = o->owners; x; x = x->next) {
-        const struct object *p = world_by_uid(w, x->uid);
-        printf("owner     %s %s%s\n", x->kind, x->name,
-               !p ? " (gone from the source: the reference is dropped)" : "");
-    }
+static void print_verdict(yyjson_mut_val *x) {
+    yyjson_mut_val *o = json_mut_get(x, "object");
+    const char *ns = text(o, "namespace");
+    bool there = yyjson_mut_is_true(json_mut_get(x, "inDestination"));
+    bool ours = yyjson_mut_is_true(json_mut_get(x, "writtenByRun"));
+    printf("%s %s%s%s (%s)\n\nverdict   %s%s\nrule      %s\nwhy       %s\nwave      %lld, %s\n",
+           text(o, "kind"), ns, *ns ? "/" : "", text(o, "name"), text(o, "apiVersion"),
+           text(x, "verdict"), yyjson_mut_is_true(json_mut_get(x, "held")) ? ", held" : "",
+           text(x, "rule"), text(x, "why"), (long long)json_mut_int(json_mut_get(x, "wave"), 0),
+           text(x, "waveWhy"));
+    if (there)
+        printf("there     yes, %swritten by a run of this environment\n", ours ? "" : "not ");
+    if (*text(x, "note"))
+        printf("note      %s\n", text(x, "note"));
 }
 
-static void print_changes(const struct object *o) {
-    if (o->changes)
-        puts("\ndifferences (destination -> source)");
-    for (const struct change *c = o->changes; c; c = c->next)
-        printf("  %s: %s -> %s\n", c->path, c->dst ? c->dst : "(none)", c->src ? c->src : "(none)");
+static void print_field(yyjson_mut_val *v) {
+    printf("  %-8s %s: %s\n", text(v, "fate"), text(v, "path"), text(v, "why"));
 }
 
-static void print_refs(struct world *w, const struct object *o, yyjson_val *body) {
-    AUTO_ARENA a = arena_new();
-    struct ref *r = refs_of(a, o->kind, body);
-    if (r)
-        puts("\nrefers to");
-    for (; r; r = r->next) {
-        const struct object *t = world_find(w, r->group, r->kind, r->ns, r->name);
-        printf("  %s %s (%s)%s%s\n", r->kind, r->name, r->path, t ? ": " : ": not in the source",
-               t ? verdict_name(t->verdict) : "");
-    }
+static void print_concern(yyjson_mut_val *v) {
+    printf("  %-8s %s: %s\n", text(v, "concern"), text(v, "path"), text(v, "why"));
 }
 
-struct incoming {
-    struct world *w;
-    const struct object *target;
-    const struct kind *kind;
-    size_t n;
+/* An arrow alone says that it will be so. */
+static const char *fate_words(const char *fate) {
+    if (str_eq(fate, "keep"))
+        return "changed there since it was written: stays as it is there";
+    if (str_eq(fate, "clash"))
+        return "changed in both since it was written: decide";
+    return str_eq(fate, "fixed") ? "cannot be changed there" : "";
+}
+
+static void print_change(yyjson_mut_val *v) {
+    const char *dst = json_mut_str(v, "destination"), *src = json_mut_str(v, "source");
+    const char *fate = json_mut_str(v, "fate");
+    printf("  %s: %s -> %s%s%s%s\n", text(v, "path"), dst ? dst : "(none)", src ? src : "(none)",
+           fate ? " [" : "", fate_words(fate), fate ? "]" : "");
+}
+
+static void print_manager(yyjson_mut_val *v) {
+    const char *sub = text(v, "subresource");
+    printf("  %s (%s)%s%s\n", text(v, "manager"), text(v, "operation"), *sub ? " /" : "", sub);
+}
+
+static void print_relation(yyjson_mut_val *v) {
+    const char *path = text(v, "path");
+    bool known = yyjson_mut_is_true(json_mut_get(v, "inSource"));
+    printf("  %s %s%s%s%s: %s\n", text(v, "kind"), text(v, "name"), *path ? " (" : "", path,
+           *path ? ")" : "", known ? text(v, "verdict") : "not in the source");
+}
+
+/* Sections in the order in which they are read; one without entries is left out. */
+static const struct {
+    const char *key, *heading;
+    void (*print)(yyjson_mut_val *v);
+} sections[] = {
+    {"schema", "what the destination's schema does to it", print_concern},
+    {"changes", "differences (destination -> source)", print_change},
+    {"fields", "fields", print_field},
+    {"owners", "owned by", print_relation},
+    {"owns", "owns", print_relation},
+    {"refersTo", "refers to", print_relation},
+    {"referredToBy", "referred to by", print_relation},
+    {"managers", "field managers in the source", print_manager},
 };
 
-static int match_incoming(void *ctx, yyjson_val *body, struct err *e UNUSED) {
-    struct incoming *in = ctx;
-    const struct kube_resource *t = in->target->kind->src;
-    AUTO_ARENA a = arena_new();
-    for (struct ref *r = refs_of(a, in->kind, body); r; r = r->next) {
-        if (!str_eq(r->kind, t->kind) || !str_eq(r->group, t->group) ||
-            !str_eq(r->ns, in->target->ns) || !str_eq(r->name, in->target->name))
-            continue;
-        if (!in->n++)
-            puts("\nreferred to by");
-        printf("  %s %s (%s)\n", in->kind->src->kind, json_str(body, "metadata", "name"), r->path);
+static void print_sections(yyjson_mut_val *x) {
+    for (size_t i = 0; i < COUNT_OF(sections); i++) {
+        yyjson_mut_val *list = json_mut_get(x, sections[i].key), *v;
+        size_t k, max;
+        if (yyjson_mut_arr_size(list))
+            printf("\n%s\n", sections[i].heading);
+        yyjson_mut_arr_foreach (list, k, max, v) {
+            sections[i].print(v);
+        }
     }
-    return 0;
 }
 
-static int print_incoming(struct world *w, const struct object *o, struct err *e) {
-    static const char *const from[] = {
-        "Deployment",     "StatefulSet",          "DaemonSet", "CronJob", "Job", "Pod", "Ingress",
-        "ServiceAccount", "PersistentVolumeClaim"};
-    const struct kind *kinds;
-    size_t n = world_kinds(w, &kinds);
-    struct incoming in = {.w = w, .target = o};
-    AUTO_ARENA a = arena_new();
-    for (size_t i = 0; i < n; i++) {
-        bool wanted = false;
-        for (size_t k = 0; k < COUNT_OF(from); k++)
-            wanted |= str_eq(from[k], kinds[i].src->kind);
-        if (!wanted)
-            continue;
-        in.kind = &kinds[i];
-        struct kube_list_fn fn = {.item = match_incoming, .ctx = &in};
-        struct kube_list_opts lo = {.namespace = *o->ns ? o->ns : NULL};
-        int r = kube_list(world_opts(w)->src, a, kinds[i].src, &lo, &fn, NULL, e);
-        if (r < 0)
-            return r;
-    }
-    return 0;
-}
+/* --- which object --- */
 
 /* The reference that plan -o name prints: GROUP/KIND/NS/NAME, where group and namespace may be
  * empty. */
@@ -141,29 +142,30 @@ static const struct object *find(struct world *w, const struct common *m, const 
     return o;
 }
 
-static int explain(struct session *s, struct world *w, const struct object *o, struct err *e) {
-    const struct kube_resource *r = o->kind->src;
+static int explain(struct session *s, struct world *w, const struct object *o, enum output out,
+                   struct err *e) {
+    const char *path = kube_path(s->a, o->kind->src, *o->ns ? o->ns : NULL, o->name, NULL);
     yyjson_val *body;
-    int n = kube_get(session_source(s), s->a,
-                     kube_path(s->a, r, *o->ns ? o->ns : NULL, o->name, NULL), NULL, &body, e);
-    if (n < 0)
-        return n;
-    print_verdict(w, o);
-    if (o->verdict != V_SKIP && o->verdict != V_BLOCK) {
-        puts("\nfields (all others are kept as they are)");
-        scrub_object(json_doc(s->a), o->kind, body, SCRUB_SOURCE, world_scrub_env(w), print_fate,
-                     NULL);
-        const struct hold_row *h = o->held ? hold_row_of(r) : NULL;
-        if (h)
-            printf("  held     /spec/%s: %s until `tandem activate`\n", h->field, h->value);
+    yyjson_mut_val *tree;
+    int r = kube_get(session_source(s), s->a, path, NULL, &body, e);
+    if (r >= 0)
+        r = explain_object(w, s->a, o, body, &tree, e);
+    if (r < 0)
+        return r;
+    if (out == OUT_JSON || out == OUT_YAML) {
+        size_t n;
+        char *json = json_mut_write(s->a, tree, &n);
+        return cli_print_tree(out, json, n, e);
     }
-    print_changes(o);
-    print_refs(w, o, body);
-    return print_incoming(w, o, e);
+    print_verdict(tree);
+    print_sections(tree);
+    return 0;
 }
 
-static int check_args(const struct strvec *args, struct err *e) {
+static int check_args(const struct strvec *args, bool policy, struct err *e) {
     AUTO_STRVEC p = {0};
+    if (policy)
+        return 0;
     if (args->n == 1)
         strvec_split(&p, args->v[0], '/');
     bool fits = p.n == 2 || (args->n == 1 && is_reference(args->v[0]));
@@ -176,12 +178,13 @@ static int check_args(const struct strvec *args, struct err *e) {
 static int work(struct session *s, struct common *m, const struct strvec *args, struct err *e) {
     struct world *w;
     s->o.namespaces = NULL; /* -n says where it is, not what to read: owners may stand elsewhere */
+    s->read_made = true;
     int r = session_world(s, cli_reading, NULL, &w, e);
     if (r < 0)
         return r;
     log_progress_end();
     const struct object *o = find(w, m, args->v[0], e);
-    r = o ? explain(s, w, o, e) : e->code;
+    r = o ? explain(s, w, o, m->output, e) : e->code;
     world_free(w);
     return r;
 }
@@ -189,15 +192,23 @@ static int work(struct session *s, struct common *m, const struct strvec *args, 
 int cmd_explain(const struct command *c, int argc, char **argv) {
     struct common m = {0};
     AUTO_STRVEC args = {0};
+    bool policy = false;
+    const struct option_row rows[] = {
+        {"policy", 0, OPT_FLAG, &policy, NULL,
+         "every rule about fields (of one KIND, if given), without reading any cluster"},
+        {0},
+    };
     int code;
-    if (cli_parse(c, argc, argv, NULL, &m, &args, &code) < 0)
+    if (cli_parse(c, argc, argv, rows, &m, &args, &code) < 0)
         return code;
     struct session *s = NULL;
     struct err e = {0};
-    int r = check_args(&args, &e);
-    if (r >= 0)
+    int r = check_args(&args, policy, &e);
+    if (r >= 0 && policy)
+        r = show_policy(m.output, args.n ? args.v[0] : NULL, &e);
+    if (r >= 0 && !policy)
         r = cli_open(&m, NEED_CLUSTERS | NEED_JOURNAL_IF_ANY, &s, &e);
-    if (r >= 0)
+    if (s)
         r = work(s, &m, &args, &e);
     code = r < 0 ? cli_fail(&e) : EXIT_DONE;
     cli_print_counts(s);

@@ -3,16 +3,24 @@
 #include "base/clock.h"
 #include "cli/commands.h"
 #include "cli/show.h"
+#include "migrate/unclassified.h"
+#include "run/probing.h"
 #include "run/stages.h"
 
 struct migrate_cli {
-    const char *stale;
+    const char *stale, *unclassified;
     uint64_t settle_ms;
-    bool measure;
+    bool no_probe;
 };
 
 static void progress(void *ctx UNUSED, size_t done, size_t failed, size_t total, const char *wave) {
     log_progress("%zu of %zu written, %zu failed (%s)", done, total, failed, wave ? wave : "");
+}
+
+static void show_probed(const struct session *s, const struct world *w) {
+    log_progress_end();
+    show_generated(s, w);
+    fflush(stdout);
 }
 
 static int stale_mode(const char *word, enum stale_mode *ret, struct err *e) {
@@ -40,8 +48,9 @@ static void report(const struct session *s, const struct world *w, const struct 
     if (r->apply.left)
         printf("%zu were not reached\n", r->apply.left);
     show_failures(w);
-    if (r->unready)
-        printf("%zu objects are not as ready as in %c: see `tandem verify`\n", r->unready,
+    show_fates(w);
+    if (r->settled.unready)
+        printf("%zu objects are not as ready as in %c: see `tandem verify`\n", r->settled.unready,
                s->source);
     if (r->before.held)
         printf("%zu singletons are held in %c until `tandem activate`\n", r->before.held,
@@ -53,13 +62,45 @@ static void report_json(const struct migrate_result *r) {
     const struct apply_result *a = &r->apply;
     double s = (double)(a->last_answer_ns - a->first_write_ns) / 1e9;
     printf("{\"written\":%zu,\"failed\":%zu,\"left\":%zu,\"stale\":%zu,\"blocked\":%zu,\"unready\":"
-           "%zu,"
+           "%zu,\"gone\":%zu,\"replaced\":%zu,\"changed\":%zu,"
            "\"planMs\":%llu,\"writeMs\":%llu,\"settleMs\":%llu,\"firstToLastSeconds\":%.6f,"
            "\"extraRequests\":%llu,\"cpuMs\":%llu}\n",
-           a->done, a->failed, a->left, a->stale, r->before.by_verdict[V_BLOCK], r->unready,
-           (unsigned long long)r->plan_ms, (unsigned long long)r->write_ms,
-           (unsigned long long)r->settle_ms, s, (unsigned long long)a->extra_requests,
-           (unsigned long long)clock_cpu_ms());
+           a->done, a->failed, a->left, a->stale, r->before.by_verdict[V_BLOCK], r->settled.unready,
+           r->settled.gone, r->settled.replaced, r->settled.changed, (unsigned long long)r->plan_ms,
+           (unsigned long long)r->write_ms, (unsigned long long)r->settle_ms, s,
+           (unsigned long long)a->extra_requests, (unsigned long long)clock_cpu_ms());
+}
+
+/* A frozen plan says for each whether it is held; one that it left open is still open. */
+static void decide_by_plan(struct world *w, const struct plan_file *plan) {
+    for (size_t i = 0; i < world_count(w); i++) {
+        AUTO_ARENA a = arena_new();
+        struct object *o = world_at(w, i);
+        const char *ref = o->undecided ? object_ref(a, o) : NULL;
+        const char *verdict = ref ? map_get(plan->verdicts, ref) : NULL;
+        if (verdict && !map_has(plan->undecided, ref))
+            unclassified_decide_one(o,
+                                    str_eq(verdict, "hold") ? UNCLASSIFIED_HOLD : UNCLASSIFIED_RUN);
+    }
+}
+
+/* Before anything is written somebody has to say what may act twice. */
+static int decide(const struct common *m, struct world *w, enum unclassified how, struct err *e) {
+    unclassified_decide(w, how);
+    size_t n = unclassified_count(w);
+    if (!n)
+        return 0;
+    show_undecided(stderr, w);
+    int answer = m->yes ? 0 : cli_choose("hold them all, run them all, or stop", "hrs");
+    unclassified_decide(w, answer == 'h'   ? UNCLASSIFIED_HOLD
+                           : answer == 'r' ? UNCLASSIFIED_RUN
+                                           : UNCLASSIFIED_ASK);
+    return unclassified_count(w)
+               ? err_set(e, -EGUARD,
+                         "%zu workloads look as if they act by themselves and nobody has decided "
+                         "(listed above): nothing was written",
+                         n)
+               : 0;
 }
 
 static int carry_out(struct session *s, struct world *w, const struct common *m,
@@ -89,11 +130,17 @@ static int carry_out(struct session *s, struct world *w, const struct common *m,
 
 static int work(struct session *s, const struct common *m, const struct migrate_cli *mc,
                 const char *plan_path, struct err *e) {
-    struct migrate_opts o = {.progress = progress, .settle_ms = mc->settle_ms};
+    struct migrate_opts o = {.progress = progress,
+                             .settle_ms = mc->settle_ms,
+                             .no_probe = mc->no_probe,
+                             .probed = m->output == OUT_JSON ? NULL : show_probed};
     struct migrate_result res = {0};
     struct plan_file plan = {0};
     struct world *w;
+    enum unclassified how = UNCLASSIFIED_ASK;
     int r = stale_mode(mc->stale, &o.stale, e);
+    if (r >= 0)
+        r = unclassified_mode(mc->unclassified, &how, e);
     if (r >= 0 && plan_path) {
         r = plan_load(s->a, plan_path, &plan, e);
         if (r >= 0)
@@ -101,12 +148,25 @@ static int work(struct session *s, const struct common *m, const struct migrate_
     }
     uint64_t start = clock_now_ms();
     if (r >= 0)
+        probing_sweep(s);
+    if (r >= 0)
         r = session_world_of(s, plan_path ? plan.salt : NULL, cli_reading, NULL, &w, e);
     if (r < 0)
         return r;
     uint64_t plan_ms = clock_now_ms() - start;
     show_warnings(w);
-    r = carry_out(s, w, m, plan_path ? &plan : NULL, &o, &res, e);
+    if (plan_path)
+        decide_by_plan(w, &plan);
+    r = decide(m, w, how, e);
+    struct dryrun d = {0};
+    if (r >= 0)
+        r = dryrun_world(w, DRYRUN_DOUBT, &d, e);
+    log_progress_end();
+    if (r >= 0 && m->output != OUT_JSON)
+        show_dryrun(&d, s->destination);
+    dryrun_done(&d);
+    if (r >= 0)
+        r = carry_out(s, w, m, plan_path ? &plan : NULL, &o, &res, e);
     res.plan_ms = plan_ms;
     log_progress_end();
     if (r >= 0 || res.apply.total || res.before.by_verdict[V_BLOCK])
@@ -114,6 +174,7 @@ static int work(struct session *s, const struct common *m, const struct migrate_
     world_free(w);
     map_free(plan.digests);
     map_free(plan.verdicts);
+    map_free(plan.undecided);
     return r;
 }
 
@@ -123,6 +184,10 @@ int cmd_migrate(const struct command *c, int argc, char **argv) {
     const struct option_row rows[] = {
         {"stale", 0, OPT_STRING, &o.stale, "HOW",
          "objects changed since the plan: skip (default), refuse, accept"},
+        {"unclassified", 0, OPT_STRING, &o.unclassified, "HOW",
+         "workloads that look as if they act by themselves: hold or run (default: ask)"},
+        {"no-probe", 0, OPT_FLAG, &o.no_probe, NULL,
+         "make no namespace first to see what the destination puts into each"},
         {"settle", 0, OPT_DURATION, &o.settle_ms, "TIME",
          "longest wait for readiness afterwards (default 60s)"},
         {0},

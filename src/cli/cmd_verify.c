@@ -4,14 +4,15 @@
 static int work(struct session *s, const struct common *m, bool *ret_differs, struct err *e) {
     struct world *w;
     struct plan_counts c;
+    s->without_digests = m->output != OUT_JSON && m->output != OUT_YAML;
     int r = session_world(s, cli_reading, NULL, &w, e);
     if (r < 0)
         return r;
     log_progress_end();
     plan_count(w, &c);
     show_warnings(w);
-    size_t differ = c.by_verdict[V_CREATE] + c.by_verdict[V_HOLD] + c.by_verdict[V_UPDATE] +
-                    c.by_verdict[V_BLOCK];
+    size_t differ = c.kept + c.by_verdict[V_CREATE] + c.by_verdict[V_HOLD] +
+                    c.by_verdict[V_UPDATE] + c.by_verdict[V_BLOCK];
     *ret_differs = differ || c.unready || *world_left_over(w);
     if (m->output == OUT_JSON || m->output == OUT_YAML) {
         AUTO_ARENA a = arena_new();
@@ -20,11 +21,11 @@ static int work(struct session *s, const struct common *m, bool *ret_differs, st
                                s->id[session_slot(s->destination)].uid, &n);
         r = cli_print_tree(m->output, json, n, e);
     } else {
-        show_plan(w, m->output, true);
+        show_plan(w, m->output, SHOW_DIFF | SHOW_CREATES);
         differ += show_left_over(w);
         printf("\n%zu objects are the same in %c and %c (%zu of them held), %zu differ, %zu are "
                "less ready; %zu are each cluster's own.\n",
-               c.by_verdict[V_SAME], s->source, s->destination, c.held, differ, c.unready,
+               c.by_verdict[V_SAME] - c.kept, s->source, s->destination, c.held, differ, c.unready,
                c.by_verdict[V_SKIP]);
     }
     world_free(w);

@@ -7,9 +7,10 @@ static const struct command table[] = {
      "Look first", cmd_init},
     {"doctor", "", "check access, versions, hazards and everything outside; change nothing",
      "Reads both clusters (or A alone, with --target VERSION) and every configured outside\n"
-     "system and lists what would go wrong, how bad it is, and what to do.\n"
+     "system and lists what would go wrong, how bad it is, and what to do. What you have dealt\n"
+     "with can be silenced in tandem.yaml (hazards.silence). -o json and -o sarif for machines.\n"
      "Exit code 0: clean, 2: warnings, 4: something blocks the upgrade.",
-     "Look first", cmd_doctor},
+     "Look first", cmd_doctor, .sarif = true},
     {"rbac", "a|b", "print the least ClusterRole that this configuration needs",
      "For the cluster that is read and for the one that is written; apply it with kubectl and\n"
      "bind it to the credential that tandem is given.",
@@ -19,9 +20,11 @@ static const struct command table[] = {
      "plan in a file that `tandem migrate` can be held to. Secret values are never shown.\n"
      "Exit code 0 whatever it found; with --detailed-exitcode 2 when something is left to do.",
      "Look first", cmd_plan},
-    {"explain", "KIND/NAME", "one object: verdict, rule, each field's fate, order, references",
-     "Shows for one object of the source what becomes of it and why, field by field.", "Look first",
-     cmd_explain},
+    {"explain", "KIND[/NAME]", "one object: verdict, rule, each field's fate, order, references",
+     "Shows for one object of the source what becomes of it and why, field by field.\n"
+     "--policy prints the rules themselves (of one KIND, if given): what is kept, dropped,\n"
+     "rewritten or held, and why; -o json gives them to other programs.",
+     "Look first", cmd_explain},
     {"migrate", "[plan.json]", "recreate everything in the destination",
      "Carries the plan out: reads each object from the source and creates it in the destination.\n"
      "May be stopped or killed at any moment: run it again and it goes on. Running it again when\n"
@@ -31,6 +34,12 @@ static const struct command table[] = {
     {"verify", "", "compare both clusters again, object by object and readiness by readiness",
      "Exit code 0: equal, 2: differences. Held objects count as the same and are listed.",
      "Recreate", cmd_verify},
+    {"unmigrate", "", "take back what the open run wrote to the destination",
+     "Deletes what the run created and gives what it changed its previous values back, in the\n"
+     "reverse order, and only that: what somebody has changed since is left and listed. Refused\n"
+     "while the destination has live traffic or runs singletons. May be stopped or killed: run it\n"
+     "again and it goes on. Exit code 2 when something was left.",
+     "Watch and go back", cmd_unmigrate},
     {"smoke", "", "run the configured checks against the destination through pre-live",
      "Live host name and SNI, connection to the pre-live address. An answer that does not name\n"
      "itself as the destination's fails. Exit code 1 when a check fails.",

@@ -17,6 +17,7 @@ COMMAND(cmd_cutover);
 COMMAND(cmd_switch_back);
 COMMAND(cmd_retire);
 COMMAND(cmd_status);
+COMMAND(cmd_unmigrate);
 COMMAND(cmd_history);
 COMMAND(cmd_probe);
 COMMAND(cmd_demo);

@@ -343,7 +343,7 @@ static void stages_html(struct demo *d, struct sb *b) {
     yyjson_val *key, *v;
     yyjson_val *counts = plan_counts_of(d);
     MUST(counts); /* the demo has just made the plan */
-    yyjson_obj_foreach (counts, i, max, key, v) {
+    json_obj_foreach (counts, i, max, key, v) {
         if (json_int(v, 0) && verdict_of(yyjson_get_str(key)) != V_COUNT)
             sb_fmt(b, "<tr><td>%s</td><td>%lld</td></tr>", yyjson_get_str(key),
                    (long long)json_int(v, 0));
@@ -360,7 +360,7 @@ static void report_text(struct demo *d, const struct probe_stats *st, const char
     yyjson_val *key, *v;
     yyjson_val *counts = plan_counts_of(d);
     printf("\n  objects     ");
-    yyjson_obj_foreach (counts, i, max, key, v) {
+    json_obj_foreach (counts, i, max, key, v) {
         if (json_int(v, 0) && verdict_of(yyjson_get_str(key)) != V_COUNT)
             printf(" %s %lld", yyjson_get_str(key), (long long)json_int(v, 0));
     }

@@ -47,8 +47,8 @@ int main(int argc, char **argv) {
     size_t n;
     /* Dozens of threads that mostly wait: a heap each would hold memory that nobody uses. */
     mallopt(M_ARENA_MAX, 2);
-    mallopt(M_TRIM_THRESHOLD, 4 << 20);
-    mallopt(M_MMAP_THRESHOLD, 1 << 20);
+    mallopt(M_TRIM_THRESHOLD, 1 << 20);
+    mallopt(M_MMAP_THRESHOLD, 256 << 10);
     const struct command *t = commands_table(&n);
     if (argc < 2) {
         print_usage(stderr);

@@ -1,5 +1,9 @@
 #include "cli/show.h"
 
+#include "migrate/pernamespace.h"
+#include "migrate/settle.h"
+#include "migrate/unclassified.h"
+
 void show_counts(struct sb *b, const struct plan_counts *c) {
     bool any = false;
     for (unsigned v = 0; v < V_COUNT; v++) {
@@ -12,86 +16,26 @@ void show_counts(struct sb *b, const struct plan_counts *c) {
         sb_str(b, "nothing");
 }
 
-static const char *const colour_of[V_COUNT] = {
-    [V_CREATE] = "\033[32m", [V_UPDATE] = "\033[33m", [V_SAME] = "",
-    [V_HOLD] = "\033[36m",   [V_SKIP] = "\033[2m",    [V_BLOCK] = "\033[31m",
-};
-static const char sign_of[V_COUNT] = {
-    [V_CREATE] = '+', [V_UPDATE] = '~', [V_SAME] = '=',
-    [V_HOLD] = '#',   [V_SKIP] = '-',   [V_BLOCK] = '!',
-};
-
-static int by_place(const void *x, const void *y) {
-    const struct object *a = *(struct object *const *)x, *b = *(struct object *const *)y;
-    int c = strcmp(a->ns, b->ns);
-    if (!c)
-        c = a->verdict - b->verdict;
-    if (!c)
-        c = strcmp(a->kind->src->kind, b->kind->src->kind);
-    return c ? c : strcmp(a->name, b->name);
-}
-
-static void show_changes(const struct object *o) {
-    for (const struct change *c = o->changes; c; c = c->next) {
-        if (c->src && c->dst)
-            printf("        %s: %s -> %s\n", c->path, c->dst, c->src);
-        else
-            printf("        %s: %s %s\n", c->path, c->src ? "add" : "remove",
-                   c->src ? c->src : c->dst);
-    }
-    if (o->n_changes > CHANGES_MAX)
-        printf("        … and %u more\n", o->n_changes - CHANGES_MAX);
-}
-
-static bool is_shown(const struct object *o, enum output out) {
-    if (out == OUT_WIDE || out == OUT_NAME)
-        return true;
-    return (o->verdict != V_SKIP && o->verdict != V_SAME) || (o->verdict == V_SAME && o->held) ||
-           (o->verdict == V_SAME && o->unready);
-}
-
-static void show_object(const struct object *o, bool colour, bool diff) {
-    const char *held = o->held && o->verdict == V_SAME ? " (held)" : "";
-    printf("  %s%c %-6s%s %s %s%s", colour ? colour_of[o->verdict] : "", sign_of[o->verdict],
-           verdict_name(o->verdict), colour ? "\033[0m" : "", o->kind->src->kind, o->name, held);
-    if (o->verdict == V_CREATE || (o->verdict == V_SAME && !o->unready && !o->held))
-        putchar('\n');
-    else
-        printf("  [%s] %s\n", o->rule, o->note ? o->note : o->why);
-    if (diff && (o->verdict == V_UPDATE || o->verdict == V_BLOCK))
-        show_changes(o);
-}
-
-static void show_heading(const char *ns) {
-    if (*ns)
-        printf("\nnamespace %s\n", ns);
-    else
-        puts("\ncluster-scoped");
-}
-
-void show_plan(const struct world *w, enum output out, bool diff) {
-    size_t n = world_count(w);
-    struct object **v = xcalloc(n, sizeof *v);
-    bool colour = log_colour(STDOUT_FILENO);
-    const char *ns = NULL;
-    for (size_t i = 0; i < n; i++)
-        v[i] = world_at(w, i);
-    if (n)
-        qsort(v, n, sizeof *v, by_place);
-    for (size_t i = 0; i < n; i++) {
-        if (!is_shown(v[i], out))
-            continue;
-        if (out == OUT_NAME) {
-            AUTO_ARENA a = arena_new();
-            printf("%s %s\n", verdict_name(v[i]->verdict), object_ref(a, v[i]));
-            continue;
-        }
-        if (!ns || !str_eq(ns, v[i]->ns))
-            show_heading(v[i]->ns);
-        ns = v[i]->ns;
-        show_object(v[i], colour, diff);
-    }
-    xfree(v);
+void show_dryrun(const struct dryrun *d, char dst) {
+    if (d->sent)
+        printf("\n%zu dry runs were sent to %c, which stores nothing of them: %zu passed, %zu "
+               "refused, %zu told nothing.\n",
+               d->sent, dst, d->passed, d->refused, d->untold);
+    if (d->untold_why)
+        printf("    the first that told nothing: %s\n", d->untold_why);
+    if (d->unserved)
+        printf("\n%zu were not tried: their definitions are still to come.\n", d->unserved);
+    for (size_t i = 0; i < d->hooks.n; i++)
+        printf("%s%s%s",
+               i ? ", " : "\nNot tried, since a webhook with side effects would be called (",
+               d->hooks.v[i], i + 1 == d->hooks.n ? ")" : "");
+    if (d->hooks.n)
+        printf(": %zu objects.\n", d->hooked);
+    if (d->left)
+        printf(
+            "\n%zu objects stay in doubt: %c checks fields of theirs in another way; --diff with "
+            "-o wide shows which.%s\n",
+            d->left, dst, d->sent ? "" : " No dry run was sent.");
 }
 
 void show_warnings(const struct world *w) {
@@ -127,5 +71,63 @@ void show_failures(const struct world *w) {
                : failed                ? "failed"
                                        : "blocked",
                object_title(a, o), o->note ? o->note : o->why);
+    }
+}
+
+void show_generated(const struct session *s, const struct world *w) {
+    const struct generated *g;
+    for (size_t i = 0; (g = pernamespace_at(w, i)); i++) {
+        const char *kind = strchr(g->key, '/') + 1, *name = strchr(kind, '/') + 1;
+        if (!g->skipped)
+            continue;
+        printf("generated in every namespace of %c: %.*s %s (%zu object%s skipped", s->destination,
+               (int)(name - 1 - kind), kind, name, g->skipped, g->skipped == 1 ? "" : "s");
+        if (g->by_hand)
+            printf("; not only a controller has written %zu of them in %c", g->by_hand, s->source);
+        puts(")");
+    }
+}
+
+void show_undecided(FILE *f, const struct world *w) {
+    size_t n = unclassified_count(w);
+    if (!n)
+        return;
+    fprintf(f, "\n%zu %s as if %s by %s; say for each whether it may act in both clusters:\n", n,
+            n == 1 ? "looks" : "look", n == 1 ? "it acts" : "they act",
+            n == 1 ? "itself" : "themselves");
+    for (size_t i = 0; i < world_count(w); i++) {
+        AUTO_ARENA a = arena_new();
+        const struct object *o = world_at(w, i);
+        if (o->undecided)
+            fprintf(f, "  ? %s: %s\n", object_title(a, o), unclassified_hints(a, o));
+    }
+    fputs("by a rule (verdict hold or create), the annotation tandem.dev/hold (\"true\" or "
+          "\"false\"), or for all of them --unclassified=hold or =run\n",
+          f);
+}
+
+void show_fates(const struct world *w) {
+    static const struct {
+        enum fate fate;
+        const char *head;
+    } rows[] = {
+        {FATE_GONE, "Written, and gone again:"},
+        {FATE_REPLACED, "Replaced in the destination by another object of the name:"},
+        {FATE_CHANGED, "Changed in the destination after they were written:"},
+    };
+    for (size_t k = 0; k < COUNT_OF(rows); k++) {
+        AUTO_ARENA a = arena_new();
+        size_t n = 0;
+        for (size_t i = 0; i < world_count(w); i++) {
+            const struct object *o = world_at(w, i);
+            if (o->fate != rows[k].fate)
+                continue;
+            if (n++ == 0)
+                printf("\n%s\n", rows[k].head);
+            if (n <= FATES_SHOWN)
+                printf("  %s\n          %s\n", object_title(a, o), o->note ? o->note : "");
+        }
+        if (n > FATES_SHOWN)
+            printf("  ... and %zu more: `tandem verify`\n", n - FATES_SHOWN);
     }
 }
