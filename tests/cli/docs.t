@@ -20,11 +20,11 @@ is 'completion knows the commands' "$complete" migrate
 for id in $(sed -n 's/^    \(KIND(\|{\)"\([a-z0-9-]*\)",.*/\2/p' "$root/src/migrate/rules.c" | sort -u); do
     ok "rule $id is in docs/OBJECTS.md" grep -qF "\`$id\`" "$root/docs/OBJECTS.md"
 done
-for id in $(grep -ohE '"(hold|recreate|foreign|api-missing|patch-misfit|destination-own)[a-z-]*",' \
-    "$root/src/migrate/hold.c" "$root/src/migrate/classify.c" | tr -d '",' | sort -u); do
+for id in $(grep -ohE '"(hold|recreate|foreign|conflict|immutable|schema|api-missing|patch-misfit|destination-own)[a-z-]*",' \
+    "$root"/src/migrate/{hold_table,singleton,classify,unclassified}.c | tr -d '",' | sort -u); do
     ok "rule $id is in docs/OBJECTS.md" grep -qF "\`$id\`" "$root/docs/OBJECTS.md"
 done
-found=$(grep -ohE '"H[0-9]+-[a-z-]+"' "$root/src/migrate/hazards.c" "$root/src/run/doctor.c" | tr -d '"' | sort -u)
+found=$(grep -ohE '"H[0-9]+-[a-z-]+"' "$root/src/migrate/hazard_table.c" | tr -d '"' | sort -u)
 for id in $found; do
     ok "hazard $id is in docs/HAZARDS.md" grep -qF "\`$id\`" "$root/docs/HAZARDS.md"
 done

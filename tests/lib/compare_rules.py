@@ -55,6 +55,9 @@ EXCLUDED = [
              "the control plane's own"),
     Excluded("tandem-system", ("*",), lambda o, w: "tandem-system" in (
         meta(o, "namespace"), meta(o, "name") if o["kind"] == "Namespace" else ""), "tandem's own notes"),
+    Excluded("tandem-probe", ("*",), lambda o, w: (meta(o, "namespace") or "").startswith("tandem-probe-") or (
+        o["kind"] == "Namespace" and meta(o, "name").startswith("tandem-probe-") and bool(meta(o, "deletionTimestamp"))),
+        "made empty by tandem for a moment, and on its way out"),
     Excluded("test-bed", ("ClusterRole.rbac.authorization.k8s.io", "ClusterRoleBinding.rbac.authorization.k8s.io"),
              lambda o, w: meta(o, "name").startswith("system:bed:") and managers(o) == {"bed"},
              "roles of the test bed's own users"),

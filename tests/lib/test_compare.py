@@ -334,6 +334,10 @@ CASES = [
     ("in default", one_sided("v1", "ConfigMap", ns="default"), "!absent "),
     ("tandem-system", one_sided("v1", "Secret", ns="tandem-system"), "-tandem-system"),
     ("tandem-system itself", one_sided("v1", "Namespace", "tandem-system", ns=""), "-tandem-system"),
+    ("probe namespace on its way out", one_sided("v1", "Namespace", "tandem-probe-x", ns="", metadata={
+        "deletionTimestamp": "2026"}), "-tandem-probe"),
+    ("in the probe namespace", one_sided("v1", "ConfigMap", ns="tandem-probe-x"), "-tandem-probe"),
+    ("probe namespace left behind", one_sided("v1", "Namespace", "tandem-probe-x", ns=""), "!absent "),
     ("roles of the bed", one_sided(RBAC, "ClusterRole", "system:bed:reader", ns="", **fields({}, "bed")), "-test-bed"),
     ("a role named like them", one_sided(RBAC, "ClusterRole", "system:bed:reader", ns="", **fields({})), "!absent "),
     ("leaves A", lambda p: p.config(only="a", metadata={"deletionTimestamp": "2026"}), "-deleted"),

@@ -49,6 +49,28 @@ static const char *in_dir(const char *name) {
     return out;
 }
 
+static void test_silences(void **state) {
+    (void)state;
+    struct config *c = load_ok(HEAD "hazards:\n"
+                                    "  silence:\n"
+                                    "    - {id: access, why: one}\n"
+                                    "    - id: H6-load-balancer\n"
+                                    "      match: {kind: Service, name: web-*, namespace: shop}\n"
+                                    "      why: budgeted\n");
+    assert_int_equal(c->n_silences, 2);
+    assert_string_equal(c->silences[0].id, "access");
+    assert_null(c->silences[0].kind);
+    assert_string_equal(c->silences[1].id, "H6-load-balancer");
+    assert_string_equal(c->silences[1].kind, "Service");
+    assert_string_equal(c->silences[1].name, "web-*");
+    assert_string_equal(c->silences[1].namespace, "shop");
+    assert_string_equal(c->silences[1].why, "budgeted");
+    config_free(c);
+    c = load_ok(HEAD "hazards: {}\n");
+    assert_int_equal(c->n_silences, 0);
+    config_free(c);
+}
+
 static void test_defaults(void **state) {
     (void)state;
     struct config *c = load_ok(HEAD);
@@ -344,6 +366,13 @@ static const struct {
     {"limits: {reads: 2.5}", "6:17: ", "must be a whole number, not a number"},
     {"limits: {reads: '2'}", "6:17: ", "must be a whole number, not a string"},
     {"limits: {reads: 1e1}", "6:17: ", "must be a whole number"},
+    {"hazards: {silence: [{id: H1-cronjbo, why: w}]}", "6:", "did you mean \"H1-cronjob\"?"},
+    {"hazards: {silence: [{id: H18-pods-fit, why: w}]}", "6:", "did you mean \"H18-no-node\"?"},
+    {"hazards: {silence: [{id: H41-new, why: w}]}", "6:", "docs/HAZARDS.md has them all"},
+    {"hazards: {silence: [{id: H1-cronjob}]}", "6:", "why"},
+    {"hazards: {silence: [{id: H1-cronjob, why: ''}]}", "6:", "why"},
+    {"hazards: {silence: [{id: H1-cronjob, why: w, match: {knd: X}}]}",
+     "6:", "did you mean \"kind\"?"},
     {"limits: {raeds: 2}", "6:10: ", "did you mean \"reads\"?"},
     {"storageClasses: {a: }", "6:18: ", "no storage class is named for \"a\""},
     {"storageClasses: [a]", "6:17: ", "must be a mapping, not a list"},
@@ -512,7 +541,7 @@ static void each_key(yyjson_val *s, void (*fn)(const char *key, yyjson_val *s)) 
     size_t i, max;
     yyjson_val *k, *v, *props = yyjson_obj_get(s, "properties");
     if (props) { /* the macro computes NULL + 1 otherwise */
-        yyjson_obj_foreach (props, i, max, k, v) {
+        json_obj_foreach (props, i, max, k, v) {
             fn(yyjson_get_str(k), v);
             each_key(v, fn);
         }
@@ -538,7 +567,7 @@ static void test_schema_itself(void **state) {
     each_key(s, has_description);
     size_t i, max;
     yyjson_val *k, *v;
-    yyjson_obj_foreach (yyjson_obj_get(s, "$defs"), i, max, k, v) {
+    json_obj_foreach (yyjson_obj_get(s, "$defs"), i, max, k, v) {
         each_key(v, has_description);
     }
 }
@@ -567,7 +596,7 @@ static void test_example_of_the_page(void **state) {
     assert_non_null(end);
     struct config *c = load_ok(arena_strndup(a, begin, (size_t)(end - begin) + 1));
     assert_string_equal(c->name, "prod");
-    assert_int_equal(c->n_rules, 3);
+    assert_int_equal(c->n_rules, 4);
     assert_int_equal(c->n_tiers, 1);
     assert_int_equal(c->n_probes, 1);
     assert_int_equal(c->n_smokes, 2);
@@ -601,7 +630,7 @@ static void test_page_has_every_key(void **state) {
     each_key(s, is_on_the_page);
     size_t i, max;
     yyjson_val *k, *v;
-    yyjson_obj_foreach (yyjson_obj_get(s, "$defs"), i, max, k, v) {
+    json_obj_foreach (yyjson_obj_get(s, "$defs"), i, max, k, v) {
         each_key(v, is_on_the_page);
     }
 }
@@ -632,6 +661,7 @@ static void test_lint(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_defaults),
+        cmocka_unit_test(test_silences),
         cmocka_unit_test(test_empty_sections),
         cmocka_unit_test(test_without_file),
         cmocka_unit_test(test_clusters),

@@ -600,7 +600,7 @@ static void test_retry(void **state UNUSED) {
         {"POST", "/na-date", false, 200, 2, .least_ms = 500},
         {"POST", "/ok", false, 200, 1},
         {"POST", "/busy-once", false, 200, 2, .least_ms = 1000},
-        {"POST", "/busy", false, 429, 1}, /* says not when to come back */
+        {"POST", "/busy", false, 429, 3}, /* nothing was done, whoever asks */
         {"GET", "/busy", true, 429, 3},   /* the last answer is handed out */
         {"POST", "/na-once", false, 503, 1},
         {"GET", "/na-once", true, 200, 1}, /* the row above took the one 503 */

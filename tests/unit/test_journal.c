@@ -234,6 +234,38 @@ static void test_effects(void **state) {
     assert_int_equal(journal_effect_last(f->j, f->a, "a", "/Node//x", &got, &e), 0);
 }
 
+/* What an update changes is noted between intent and outcome, and stays. */
+static void test_effect_note(void **state) {
+    struct fixture *f = *state;
+    struct err e = {0};
+    struct journal_effect ef[] = {{.cluster = "b", .ref = "x", .verb = "update"},
+                                  {.cluster = "b", .ref = "y", .verb = "update"},
+                                  {.cluster = "a", .ref = "x", .verb = "update"},
+                                  {.cluster = "b", .ref = "x", .verb = "delete"}};
+    good(journal_effects_begin(f->j, f->run.id, ef, COUNT_OF(ef), &e), &e);
+    struct journal_effect note = {
+        .id = ef[0].id, .ref = "x", .previous = "{}", .uid = "u1", .resource_version = "1"};
+    good(journal_effect_note(f->j, &note, &e), &e);
+    ef[0].state = EFFECT_DONE;
+    ef[0].resource_version = "2";
+    good(journal_effects_end(f->j, &ef[0], 1, &e), &e);
+    struct journal_effect *v;
+    size_t n = 0;
+    good(journal_effects_of(f->j, f->a, f->run.id, "b", "x", &v, &n, &e), &e);
+    assert_int_equal(n, 2);
+    assert_string_equal(v[0].previous, "{}");
+    assert_string_equal(v[0].uid, "u1");
+    assert_string_equal(v[0].resource_version, "2");
+    assert_string_equal(v[1].verb, "delete");
+    good(journal_effects_of(f->j, f->a, f->run.id, "b", "z", &v, &n, &e), &e);
+    assert_int_equal(n, 0);
+    note.id = 4711;
+    assert_int_equal(journal_effect_note(f->j, &note, &e), -ENOENT);
+    note = (struct journal_effect){
+        .id = ef[1].id, .ref = "/Secret/shop/key", .previous = "{\"restore\":{\"data\":{}}}"};
+    assert_int_equal(journal_effect_note(f->j, &note, &e), -EGUARD);
+}
+
 static void test_effects_each(void **state) {
     struct fixture *f = *state;
     struct err e = {0};
@@ -543,6 +575,7 @@ int main(void) {
         ROW(test_run_ids_differ),
         ROW(test_steps),
         ROW(test_effects),
+        ROW(test_effect_note),
         ROW(test_effects_each),
         ROW(test_each_may_write),
         ROW(test_batches_are_whole),

@@ -41,7 +41,7 @@ struct list_case {
 };
 
 static const struct list_case list_cases[] = {
-    {{{"GET /api/v1/pods?limit=500 ", 200, PAGE("5", "", ITEM("a") "," ITEM("b"))}},
+    {{{"GET /api/v1/pods?limit=200 ", 200, PAGE("5", "", ITEM("a") "," ITEM("b"))}},
      .got = "a b ",
      .rv = "5"},
     {{{NULL, 200,
@@ -100,6 +100,11 @@ static const struct list_case list_cases[] = {
      .got = "a ",
      .says = "403 Forbidden: m"},
     {{{NULL, 500, "x", .times = 2}, {NULL, 200, PAGE("5", "", ITEM("a"))}}, .got = "a ", .rv = "5"},
+    /* A server that leads in a circle. */
+    {{{NULL, 200, PAGE("5", "t1", ITEM("a"))}},
+     .code = -EBADMSG,
+     .got = "a ",
+     .says = "the list does not end: its continue token stays the same"},
     /* The caller has seen enough. */
     {{{"continue=t1 ", 200, PAGE("5", "", ITEM("c"))},
       {NULL, 200, PAGE("5", "t1", ITEM("a") "," ITEM("b"))}},
@@ -126,6 +131,85 @@ static void lists(void **state) {
         sb_done(&n.got);
         bench_free(&b);
     }
+}
+
+/* A page with one object of so many bytes. */
+static char *page_of(struct arena *a, size_t bytes, const char *next) {
+    char *filler = arena_alloc(a, bytes + 1);
+    memset(filler, 'x', bytes);
+    return arena_printf(a, PAGE("5", "%s", "{\"metadata\":{\"name\":\"%.1s\"},\"data\":\"%s\"}"),
+                        next, next, filler);
+}
+
+/* As many objects as make 768 KiB; fewer when even that is too much for one answer. */
+static void token_beyond_all_bounds(void **state) {
+    (void)state;
+    AUTO_ARENA a = arena_new();
+    char *token = arena_alloc(a, 70000);
+    memset(token, 't', 69999);
+    const struct api_row rows[] = {{NULL, 200, arena_printf(a, PAGE("5", "%s", ITEM("a")), token)}};
+    struct bench b = BENCH(rows);
+    struct names n = {.got = SB_INIT(0)};
+    struct kube_list_fn fn = {take_name, NULL, &n};
+    struct err e = {0};
+    assert_int_equal(kube_list(b.c, b.a, &pods, NULL, &fn, NULL, &e), -EBADMSG);
+    says(&e, "its continue token is too long");
+    sb_done(&n.got);
+    bench_free(&b);
+}
+
+static void pages_are_bounded(void **state) {
+    (void)state;
+    AUTO_ARENA a = arena_new();
+    const struct {
+        struct api_row script[4];
+        const char *got;
+    } cases[] = {
+        {{{"limit=200 ", 200, page_of(a, 300000, "t")},
+          {"limit=2&continue=t ", 200, page_of(a, 10, "u")},
+          {"limit=500&continue=u ", 200, PAGE("5", "", ITEM("a"))}},
+         "t u a "},
+        {{{"limit=200 ", 200, page_of(a, 3 << 20, "t")},
+          {"limit=1&continue=t ", 200, PAGE("5", "", ITEM("a"))}},
+         "t a "},
+        {{{"limit=200 ", 200, page_of(a, 17 << 20, "t")},
+          {"limit=12 ", 200, page_of(a, 17 << 20, "t")},
+          {"limit=1 ", 200, page_of(a, 17 << 20, "t")},
+          {"limit=1&continue=t ", 200, PAGE("5", "", ITEM("a"))}},
+         "t a "},
+    };
+    for (size_t i = 0; i < COUNT_OF(cases); i++) {
+        struct bench b = BENCH(cases[i].script);
+        struct names n = {.got = SB_INIT(0)};
+        struct kube_list_fn fn = {take_name, NULL, &n};
+        struct err e = {0};
+        int r = kube_list(b.c, b.a, &pods, NULL, &fn, NULL, &e);
+        if (r != 0 || !str_eq(cases[i].got, sb_get(&n.got)))
+            fail_msg("row %zu: %d \"%s\", %s", i, r, sb_get(&n.got), e.msg);
+        sb_done(&n.got);
+        bench_free(&b);
+    }
+}
+
+/* The first page is on its way before anybody waits for it, and is asked for once. */
+static void first_page_comes_ahead(void **state) {
+    (void)state;
+    static const struct api_row rows[] = {{NULL, 200, PAGE("5", "", ITEM("a"))}};
+    struct bench b = BENCH(rows);
+    struct kube_pager *p = kube_pager_new(b.c, &pods, NULL);
+    yyjson_val *items;
+    kube_pager_ahead(p);
+    kube_pager_ahead(p);
+    for (unsigned i = 0; i < 500 && !api_count(b.api, "GET /api/v1/pods"); i++)
+        clock_sleep_ms(10);
+    assert_int_equal(1, api_count(b.api, "GET /api/v1/pods"));
+    assert_int_equal(1, kube_pager_next(p, b.a, &items, NULL));
+    assert_string_equal("a", json_str(yyjson_arr_get_first(items), "metadata", "name"));
+    assert_int_equal(0, kube_pager_next(p, b.a, &items, NULL));
+    kube_pager_ahead(p);
+    assert_int_equal(1, api_count(b.api, "GET /api/v1/pods"));
+    kube_pager_free(p);
+    bench_free(&b);
 }
 
 static void list_options_are_asked_for(void **state) {
@@ -382,6 +466,9 @@ static void watch_of_a_slow_caller_ends_in_good_order(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(lists),
+        cmocka_unit_test(token_beyond_all_bounds),
+        cmocka_unit_test(pages_are_bounded),
+        cmocka_unit_test(first_page_comes_ahead),
         cmocka_unit_test(list_options_are_asked_for),
         cmocka_unit_test(pager_goes_on_after_a_failure),
         cmocka_unit_test(pager_is_freed_at_once),

@@ -11,23 +11,23 @@ static const struct {
 } golden[] = {
     {"v1", "Namespace", 10, false},
     {"apiextensions.k8s.io/v1", "CustomResourceDefinition", 20, false},
-    {"storage.k8s.io/v1", "StorageClass", 30, true},
-    {"scheduling.k8s.io/v1", "PriorityClass", 30, true},
-    {"node.k8s.io/v1", "RuntimeClass", 30, true},
-    {"networking.k8s.io/v1", "IngressClass", 30, true},
-    {"gateway.networking.k8s.io/v1", "GatewayClass", 30, true},
+    {"storage.k8s.io/v1", "StorageClass", 30, false},
+    {"scheduling.k8s.io/v1", "PriorityClass", 30, false},
+    {"node.k8s.io/v1", "RuntimeClass", 30, false},
+    {"networking.k8s.io/v1", "IngressClass", 30, false},
+    {"gateway.networking.k8s.io/v1", "GatewayClass", 30, false},
     {"v1", "ServiceAccount", 40, false},
     {"rbac.authorization.k8s.io/v1", "Role", 40, false},
     {"rbac.authorization.k8s.io/v1", "ClusterRole", 40, false},
-    {"rbac.authorization.k8s.io/v1", "RoleBinding", 41, false},
-    {"rbac.authorization.k8s.io/v1", "ClusterRoleBinding", 41, false},
+    {"rbac.authorization.k8s.io/v1", "RoleBinding", 41, true},
+    {"rbac.authorization.k8s.io/v1", "ClusterRoleBinding", 41, true},
     {"v1", "ConfigMap", 50, true},
     {"v1", "Secret", 50, true},
     {"v1", "PersistentVolume", 60, false},
     {"v1", "PersistentVolumeClaim", 61, true},
     {"v1", "Service", 70, false},
-    {"v1", "Endpoints", 71, false},
-    {"discovery.k8s.io/v1", "EndpointSlice", 71, false},
+    {"v1", "Endpoints", 71, true},
+    {"discovery.k8s.io/v1", "EndpointSlice", 71, true},
     {"apps/v1", "Deployment", 80, true},
     {"batch/v1", "CronJob", 80, true},
     {"v1", "ReplicationController", 80, true},
@@ -97,17 +97,35 @@ static void owned_objects_wait(void **state UNUSED) {
 
 static void lanes(void **state UNUSED) {
     AUTO_ARENA a = arena_new();
-    assert_int_equal(order_lane(lab_resource(a, "v1", "Service")), 1);
-    assert_int_equal(order_lane(lab_resource(a, "serving.knative.dev/v1", "Service")), 0);
-    assert_int_equal(order_lane(lab_resource(a, "v1", "Pod")), 0);
+    static const struct {
+        const char *api, *kind;
+        int wave, lane;
+    } rows[] = {
+        {"v1", "Service", WAVE_SERVICE, 1},
+        {"v1", "Service", 111, 0}, /* waits for its owner, as the others wait for it */
+        {"serving.knative.dev/v1", "Service", WAVE_SERVICE, 0},
+        {"v1", "Pod", WAVE_SERVICE, 0},
+    };
+    for (size_t i = 0; i < COUNT_OF(rows); i++) {
+        struct kind k = {.src = lab_resource(a, rows[i].api, rows[i].kind)};
+        struct object o = {.kind = &k, .wave = rows[i].wave};
+        assert_int_equal(order_lane(&o), rows[i].lane);
+    }
+}
+
+static void what_carries_data(void **state UNUSED) {
+    AUTO_ARENA a = arena_new();
+    assert_true(order_carries_data(lab_resource(a, "v1", "Secret")));
+    assert_true(order_carries_data(lab_resource(a, "v1", "PersistentVolumeClaim")));
+    assert_false(order_carries_data(lab_resource(a, "apps/v1", "Deployment")));
+    assert_false(order_carries_data(lab_resource(a, "example.com/v1", "Secret")));
 }
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(every_row_has_its_case),
-        cmocka_unit_test(rows_are_sane),
-        cmocka_unit_test(owned_objects_wait),
-        cmocka_unit_test(lanes),
+        cmocka_unit_test(every_row_has_its_case), cmocka_unit_test(rows_are_sane),
+        cmocka_unit_test(owned_objects_wait),     cmocka_unit_test(lanes),
+        cmocka_unit_test(what_carries_data),
     };
     return cmocka_run_group_tests_name("order", tests, NULL, NULL);
 }

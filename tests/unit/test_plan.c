@@ -72,6 +72,25 @@ static yyjson_val *plan_of(struct world *w, struct arena *a) {
     return v;
 }
 
+/* By namespace, kind, group, name, whatever the order of reading. */
+static void sorted(void **state UNUSED) {
+    AUTO_ARENA a = arena_new();
+    struct world *w = the_world(a);
+    yyjson_val *x;
+    size_t i, max;
+    const char *last = "";
+    yyjson_arr_foreach (json_get(plan_of(w, a), "objects"), i, max, x) {
+        const char *ns = json_str(x, "namespace");
+        const char *key =
+            arena_printf(a, "%s %s %s", ns ? ns : "", json_str(x, "kind"), json_str(x, "name"));
+        if (strcmp(last, key) >= 0)
+            fail_msg("%s stands after %s", key, last);
+        last = key;
+    }
+    assert_int_equal(max, 8);
+    world_free(w);
+}
+
 static yyjson_val *entry_of(yyjson_val *plan, const char *ref) {
     yyjson_val *x;
     size_t i, max;
@@ -175,6 +194,7 @@ static void there_and_back(void **state UNUSED) {
     }
     map_free(p.digests);
     map_free(p.verdicts);
+    map_free(p.undecided);
     world_free(w);
 }
 
@@ -215,8 +235,10 @@ static void changed_files(void **state UNUSED) {
     world_free(w);
     for (size_t i = 0; i < COUNT_OF(cases); i++)
         refused(a, changed(a, text, cases[i].from, cases[i].to), "was changed");
-    const char *hash = strstr(text, "\"hash\":\"") + 8;
-    refused(a, changed(a, text, arena_strndup(a, hash, 1), *hash == '0' ? "1" : "0"),
+    const char *hash = strstr(text, "\"hash\":\"");
+    refused(a,
+            changed(a, text, arena_strndup(a, hash, 9),
+                    hash[8] == '0' ? "\"hash\":\"1" : "\"hash\":\"0"),
             "was changed");
     refused(a, arena_strndup(a, text, strlen(text) / 2), "not valid JSON");
 }
@@ -231,6 +253,7 @@ static void reprinted(void **state UNUSED) {
     assert_int_equal(plan_load(a, save(a, pretty), &p, NULL), 0);
     map_free(p.digests);
     map_free(p.verdicts);
+    map_free(p.undecided);
     world_free(w);
 }
 
@@ -267,11 +290,11 @@ static void odd_values(void **state UNUSED) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(counts),         cmocka_unit_test(work_to_do),
-        cmocka_unit_test(entries),        cmocka_unit_test(no_secret_value),
-        cmocka_unit_test(there_and_back), cmocka_unit_test(changed_files),
-        cmocka_unit_test(reprinted),      cmocka_unit_test(no_plans),
-        cmocka_unit_test(odd_values),
+        cmocka_unit_test(counts),          cmocka_unit_test(sorted),
+        cmocka_unit_test(work_to_do),      cmocka_unit_test(entries),
+        cmocka_unit_test(no_secret_value), cmocka_unit_test(there_and_back),
+        cmocka_unit_test(changed_files),   cmocka_unit_test(reprinted),
+        cmocka_unit_test(no_plans),        cmocka_unit_test(odd_values),
     };
     return cmocka_run_group_tests_name("plan", tests, make_folder, drop_folder);
 }

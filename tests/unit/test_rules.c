@@ -67,12 +67,53 @@ static const struct {
      "{'apiVersion':'operators.coreos.com/v1alpha1','kind':'InstallPlan'," AT("i") "}", "",
      "{'apiVersion':'operators.coreos.com/v1alpha1','kind':'Subscription'," AT("i") "}",
      "recreate"},
+    {"kind-tekton-run", "{'apiVersion':'tekton.dev/v1','kind':'PipelineRun'," AT("r") "}", "",
+     "{'apiVersion':'tekton.dev/v1','kind':'Pipeline'," AT("r") "}", "recreate"},
+    {"kind-tekton-run", "{'apiVersion':'tekton.dev/v1','kind':'TaskRun'," AT("r") "}", "",
+     "{'apiVersion':'tekton.dev/v1','kind':'Pipeline'," AT("r") "}", "recreate"},
+    {"kind-tekton-run", "{'apiVersion':'tekton.dev/v1','kind':'CustomRun'," AT("r") "}", "",
+     "{'apiVersion':'tekton.dev/v1','kind':'Pipeline'," AT("r") "}", "recreate"},
+    {"kind-velero-run", "{'apiVersion':'velero.io/v1','kind':'Backup'," AT("r") "}", "",
+     "{'apiVersion':'velero.io/v1','kind':'BackupStorageLocation'," AT("r") "}", "recreate"},
+    {"kind-velero-run", "{'apiVersion':'velero.io/v1','kind':'Restore'," AT("r") "}", "",
+     "{'apiVersion':'velero.io/v1','kind':'BackupStorageLocation'," AT("r") "}", "recreate"},
+    {"kind-velero-run", "{'apiVersion':'velero.io/v1','kind':'DeleteBackupRequest'," AT("r") "}",
+     "", "{'apiVersion':'velero.io/v1','kind':'BackupStorageLocation'," AT("r") "}", "recreate"},
+    {"kind-velero-run", "{'apiVersion':'velero.io/v1','kind':'DownloadRequest'," AT("r") "}", "",
+     "{'apiVersion':'velero.io/v1','kind':'BackupStorageLocation'," AT("r") "}", "recreate"},
+    {"kind-velero-run", "{'apiVersion':'velero.io/v1','kind':'ServerStatusRequest'," AT("r") "}",
+     "", "{'apiVersion':'velero.io/v1','kind':'BackupStorageLocation'," AT("r") "}", "recreate"},
+    {"kind-velero-run", "{'apiVersion':'velero.io/v1','kind':'PodVolumeBackup'," AT("r") "}", "",
+     "{'apiVersion':'velero.io/v1','kind':'BackupStorageLocation'," AT("r") "}", "recreate"},
+    {"kind-velero-run", "{'apiVersion':'velero.io/v1','kind':'PodVolumeRestore'," AT("r") "}", "",
+     "{'apiVersion':'velero.io/v1','kind':'BackupStorageLocation'," AT("r") "}", "recreate"},
+    {"kind-velero-run", "{'apiVersion':'velero.io/v1','kind':'DataUpload'," AT("r") "}", "",
+     "{'apiVersion':'velero.io/v1','kind':'BackupStorageLocation'," AT("r") "}", "recreate"},
+    {"kind-velero-run", "{'apiVersion':'velero.io/v1','kind':'DataDownload'," AT("r") "}", "",
+     "{'apiVersion':'velero.io/v1','kind':'BackupStorageLocation'," AT("r") "}", "recreate"},
+    {"kind-cnpg-backup", "{'apiVersion':'postgresql.cnpg.io/v1','kind':'Backup'," AT("r") "}", "",
+     "{'apiVersion':'postgresql.cnpg.io/v1','kind':'Cluster'," AT("r") "}", "recreate"},
+    {"workflow-finished",
+     "{'apiVersion':'argoproj.io/v1alpha1','kind':'Workflow'," AT(
+         "w") ",'status':{'phase':'Error'}}",
+     "",
+     "{'apiVersion':'argoproj.io/v1alpha1','kind':'Workflow'," AT(
+         "w") ",'status':{'phase':'Running'}}",
+     "hold-schedule"},
     {"kind-openshift-rbac",
      "{'apiVersion':'authorization.openshift.io/v1','kind':'RoleBinding'," AT("r") "}", "",
      "{'apiVersion':'rbac.authorization.k8s.io/v1','kind':'RoleBinding'," AT("r") "}", "recreate"},
     {"kind-openshift-project",
      "{'apiVersion':'project.openshift.io/v1','kind':'Project'," CLUSTER("p") "}", "", NULL, NULL},
 
+    {"tandem-own",
+     "{'apiVersion':'v1','kind':'Secret','metadata':{'name':'p','namespace':'tandem-system',"
+     "'uid':'u1'}}",
+     "", "{'apiVersion':'v1','kind':'Secret'," AT("tandem-system") "}", "recreate"},
+    {"tandem-own", "{'apiVersion':'v1','kind':'Namespace'," CLUSTER("tandem-probe-0a1b2c") "}", "",
+     "{'apiVersion':'v1','kind':'Namespace'," CLUSTER("tandem-prober") "}", "recreate"},
+    {"tandem-own", "{'apiVersion':'v1','kind':'Namespace'," CLUSTER("tandem-system") "}", "",
+     "{'apiVersion':'v1','kind':'Namespace'," CLUSTER("tandem-systems") "}", "recreate"},
     {"deleting",
      "{'apiVersion':'v1','kind':'ConfigMap','metadata':{'name':'c','namespace':'shop',"
      "'deletionTimestamp':'2026-01-01T00:00:00Z'}}",
@@ -277,13 +318,17 @@ static const struct {
      "{'apiVersion':'apps/v1','kind':'ReplicaSet','metadata':{'name':'web-1','namespace':'shop',"
      "'ownerReferences':[{'apiVersion':'apps/v1','kind':'Deployment','name':'web','uid':'o1'}]}}",
      "recreate"},
+    {"generated-per-namespace", "{'apiVersion':'v1','kind':'ConfigMap'," AT("mesh-ca") "}", "",
+     "{'apiVersion':'v1','kind':'Secret'," AT("mesh-ca") "}", "recreate"},
 };
 
 enum { ROWS_MAX = 256 };
 
 static void check(const char *body, const char *others, const char *rule, unsigned *hits) {
     AUTO_ARENA a = arena_new();
-    struct world *w = lab_world(a, NULL, arena_printf(a, "[%s%s]", body, others), NULL, NULL);
+    static const char *const generated[] = {"/ConfigMap/mesh-ca", NULL};
+    struct world_opts wo = {.generated = generated};
+    struct world *w = lab_world(a, &wo, arena_printf(a, "[%s%s]", body, others), NULL, NULL);
     struct object *o = lab_find(w, lab_json(a, body));
     if (!str_eq(o->rule, rule))
         fail_msg("%s: rule %s, wanted %s", body, o->rule, rule);
@@ -356,6 +401,7 @@ static const struct {
     {"apps/v1", "ReplicaSet", "argoproj.io/v1alpha1", "Rollout"},
     {"apps/v1", "ControllerRevision", "apps/v1", "DaemonSet"},
     {"batch/v1", "Job", "batch/v1", "CronJob"},
+    {"argoproj.io/v1alpha1", "Workflow", "argoproj.io/v1alpha1", "CronWorkflow"},
     {"v1", "PersistentVolumeClaim", "v1", "Pod"},
     {"resource.k8s.io/v1", "ResourceClaim", "v1", "Pod"},
     {"discovery.k8s.io/v1", "EndpointSlice", "v1", "Service"},

@@ -2,7 +2,7 @@
 # kill -9 in the middle of `tandem migrate`, at 20 points, each with namespaces of its own; running
 # it again ends in the same state.
 . "$(dirname "$0")/lib.sh"
-bed_ready
+bed_ready a b
 config bare
 points=20
 

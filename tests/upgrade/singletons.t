@@ -2,7 +2,7 @@
 # Which cluster acts: after hands have changed the singletons, after an activate that was killed, and
 # after activate, deactivate and retire in any order. At no moment do both act.
 . "$(dirname "$0")/lib.sh"
-bed_ready lb
+bed_ready a b lb
 config
 ns=single-$$
 tn() { "$TANDEM" "$@" -f "$work/tandem.yaml" -n "$ns" --yes; }

@@ -1,0 +1,17 @@
+#!/usr/bin/env bash
+# Every tenth point of tests/crash, with the journal's batches at their default and of one; which
+# tenth depends on the commit, so that commit by commit all of them come up.
+. "$(dirname "$0")/../upgrade/lib.sh"
+TANDEM_FAULTS=${TANDEM_FAULTS:-$root/build-faults/src/cli/tandem}
+[ -x "$TANDEM_FAULTS" ] || skip_all "no binary with fault points at $TANDEM_FAULTS (tests/run builds it)"
+export TANDEM_FAULTS
+bed_ready a b
+commit=$(git -C "$root" rev-parse HEAD 2>/dev/null || echo 0)
+offset=$((16#${commit: -6} % 10))
+for batch in 0 1; do
+    every=$((batch ? 20 : 10)) # with batches of one there are twice as many points
+    exits "every ${every}th point from $offset, batches of ${batch/#0/the default}" 0 \
+        "$root/tests/crash" --every $every --offset $offset --batch $batch
+    sed 's/^/# /' "$work/out" | tail -n 1
+done
+done_testing

@@ -1,0 +1,66 @@
+#!/usr/bin/env bash
+# What goes wrong between tandem and an API server, made by a proxy before one of them: each case
+# has a namespace, a proxy and a journal of its own and ends in a complete and correct B.
+#
+#   tests/faults/faults.t [CASE...]     all, or these
+. "$(dirname "$0")/lib.sh"
+bed_ready a b
+stamp=f$$
+side_by_side=${TANDEM_CASES:-6}
+
+wanted=" $* "
+names=()
+declare -A side user least rules
+while read -r name s u n r; do
+    [ $# = 0 ] || [[ $wanted = *" $name "* ]] || continue
+    names+=("$name")
+    side[$name]=$s user[$name]=$u least[$name]=$n rules[$name]=$r
+done < <(sed '/^#/d' "$root/tests/faults/cases")
+
+for name in "${names[@]}"; do objects "$stamp-$name"; echo ---; done >"$work/objects.yaml"
+ok 'objects are in A' ka create -f "$work/objects.yaml"
+
+run_case() { # NAME
+    local dir=$work/$1 start=$SECONDS
+    mkdir "$dir"
+    sed -e "s|@DIR@|$dir|g" -e "s|@ROOT@|$root|g" <<<"${rules[$1]}" >"$dir/rules.json"
+    proxied "$dir" "${side[$1]}" "${user[$1]}" || return
+    timeout 200 "$TANDEM" migrate -f "$dir/tandem.yaml" -n "$stamp-$1" --yes --unclassified=run --settle 30s \
+        >"$dir/out" 2>"$dir/err" </dev/null
+    echo $? >"$dir/exit"
+    kill "$(cat "$dir/pid")"
+    echo $((SECONDS - start)) >"$dir/seconds"
+}
+
+# What concerns a whole cluster comes last and alone.
+for name in "${names[@]}"; do
+    [[ $name = restart-* ]] && continue
+    while [ "$(jobs -pr | wc -l)" -ge "$side_by_side" ]; do wait -n; done
+    run_case "$name" &
+done
+wait
+for name in "${names[@]}"; do
+    [[ $name = restart-* ]] || continue
+    run_case "$name"
+    bed start "${name:8:1}" apiserver >>"$work/bed.log" 2>&1
+done
+
+# One look at both clusters for all cases.
+python3 "$root/tests/lib/compare.py" "${names[@]/#/--namespace=$stamp-}" --namespaced-only \
+    --wait 60 --json >"$work/compared"
+
+for name in "${names[@]}"; do
+    dir=$work/$name
+    [ "$(cat "$dir/exit" 2>&1)" = 0 ]
+    tap_result $? "$name: migrate ends well ($(cat "$dir/seconds" 2>&1) s)" \
+        "exit $(cat "$dir/exit" 2>&1)"$'\n'"$(tail -n 15 "$dir/out" 2>&1; tail -n 8 "$dir/err" "$dir/proxy.err" 2>&1)"
+    faults=$(fired "$dir")
+    [ "$(tr ' ' '\n' <<<"$faults" | awk -F= '{n += $2} END {print n + 0}')" -ge "${least[$name]}" ]
+    tap_result $? "$name: there were ${least[$name]} faults or more ($faults)" "$faults"
+    is "$name: nothing was created twice" "$(twice "$dir")" ''
+    is "$name: B is complete and correct" "$(differences "$work/compared" "$stamp-$name")" ''
+done
+
+ka delete ns -l "faults=$stamp" --wait=false >/dev/null
+kb delete ns -l "faults=$stamp" --wait=false >/dev/null
+done_testing

@@ -1,0 +1,169 @@
+# shellcheck shell=bash
+# What the fault tests share: namespaces to migrate, a fault proxy before one API server for each
+# case, and what has to hold afterwards. Sourced by *.t.
+. "$(dirname "${BASH_SOURCE[0]}")/../upgrade/lib.sh"
+faultproxy=$root/tests/lib/faultproxy
+trap 'cat "$work"/*/pid 2>/dev/null | xargs -r kill 2>/dev/null; rm -rf "$work"' EXIT
+
+# One namespace with one of each kind that waits for another or is filled in by the server, and
+# enough of the rest.
+objects() { # NAMESPACE [CONFIGMAPS]
+    cat <<YAML
+apiVersion: v1
+kind: Namespace
+metadata: {name: $1, labels: {faults: "$stamp"}}
+---
+apiVersion: v1
+kind: ServiceAccount
+metadata: {name: app, namespace: $1}
+---
+apiVersion: v1
+kind: Secret
+metadata: {name: token, namespace: $1, annotations: {kubernetes.io/service-account.name: app}}
+type: kubernetes.io/service-account-token
+---
+apiVersion: batch/v1
+kind: CronJob
+metadata: {name: tick, namespace: $1}
+spec: {schedule: "0 0 1 1 *", jobTemplate: {spec: {template: {spec: {restartPolicy: Never, containers: [{name: c, image: i}]}}}}}
+---
+apiVersion: v1
+kind: ResourceQuota
+metadata: {name: all, namespace: $1}
+spec: {hard: {configmaps: "900", services: "30"}}
+---
+apiVersion: v1
+kind: LimitRange
+metadata: {name: small, namespace: $1}
+spec: {limits: [{type: Container, default: {cpu: 100m}, defaultRequest: {cpu: 10m}}]}
+---
+apiVersion: rbac.authorization.k8s.io/v1
+kind: Role
+metadata: {name: app, namespace: $1}
+rules: [{apiGroups: [""], resources: [pods], verbs: [get]}]
+---
+apiVersion: rbac.authorization.k8s.io/v1
+kind: RoleBinding
+metadata: {name: app, namespace: $1}
+roleRef: {apiGroup: rbac.authorization.k8s.io, kind: Role, name: app}
+subjects: [{kind: ServiceAccount, name: app, namespace: $1}]
+---
+apiVersion: v1
+kind: PersistentVolumeClaim
+metadata: {name: data, namespace: $1}
+spec: {storageClassName: none, accessModes: [ReadWriteOnce], resources: {requests: {storage: 1Gi}}}
+---
+apiVersion: apps/v1
+kind: StatefulSet
+metadata: {name: db, namespace: $1}
+spec: {replicas: 1, serviceName: v1, selector: {matchLabels: {app: db}}, template: {metadata: {labels: {app: db}}, spec: {containers: [{name: c, image: i}]}}}
+---
+apiVersion: networking.k8s.io/v1
+kind: Ingress
+metadata: {name: www, namespace: $1}
+spec: {rules: [{host: "$1.example.com", http: {paths: [{path: /, pathType: Prefix, backend: {service: {name: v1, port: {number: 80}}}}]}}]}
+---
+apiVersion: v1
+kind: Service
+metadata: {name: headless, namespace: $1}
+spec: {clusterIP: None, selector: {app: db}, ports: [{port: 80}]}
+---
+apiVersion: v1
+kind: Service
+metadata: {name: node, namespace: $1}
+spec: {type: NodePort, selector: {app: db}, ports: [{port: 80}]}
+YAML
+    for i in $(seq "${2:-25}"); do
+        printf -- '---\napiVersion: v1\nkind: ConfigMap\nmetadata: {name: c%s, namespace: %s}\n' "$i" "$1"
+        printf 'data: {n: "%s"}\n' "$i"
+    done
+    for i in $(seq 15); do
+        printf -- '---\napiVersion: v1\nkind: Secret\nmetadata: {name: s%s, namespace: %s}\n' "$i" "$1"
+        printf 'stringData: {n: "%s"}\n' "$i"
+    done
+    for i in $(seq 6); do
+        cat <<YAML
+---
+apiVersion: v1
+kind: Service
+metadata: {name: v$i, namespace: $1}
+spec: {selector: {app: d$i}, ports: [{port: 80}]}
+---
+apiVersion: apps/v1
+kind: Deployment
+metadata: {name: d$i, namespace: $1}
+spec: {replicas: 1, selector: {matchLabels: {app: d$i}}, template: {metadata: {labels: {app: d$i}}, spec: {containers: [{name: c, image: i}]}}}
+YAML
+    done
+}
+
+# How the proxied user is known: a client certificate does not get through the proxy.
+user_of() { # DIR SIDE token|file|exec
+    local n
+    [ "$3" = token ] || kubectl --context "paas-$2" get clusterrolebinding system:bed:faults >/dev/null 2>&1 ||
+        kubectl --context "paas-$2" create clusterrolebinding system:bed:faults \
+            --clusterrole=cluster-admin --serviceaccount=default:default >/dev/null
+    [ "$3" = token ] || for n in 1 2; do
+        (umask 077 && kubectl --context "paas-$2" -n default create token default >"$1/token.$n") || return
+        sleep 1.1 # a token made in the same second is the same
+    done
+    case $3 in
+    token) echo "{token: $(kubectl config view --raw -o jsonpath="{.users[?(@.name==\"paas-$2-writer\")].user.token}")}" ;;
+    file) cp "$1/token.1" "$1/token" && echo "{tokenFile: $1/token}" ;;
+    exec) echo "{exec: {apiVersion: client.authentication.k8s.io/v1, interactiveMode: Never, command: $root/tests/faults/token-plugin, args: [$1]}}" ;;
+    esac
+}
+
+# A proxy before the API server of SIDE, with the rules of DIR/rules.json, and DIR/tandem.yaml that
+# leads through it.
+proxied() { # DIR SIDE USER
+    local dir=$1 side=$2 server=BED_${2^^}_SERVER ca=BED_${2^^}_CA pki=$BED_DIR/$2/pki user x
+    user=$(user_of "$dir" "$side" "$3") || return
+    "$faultproxy" --upstream "${!server}" --ca "${!ca}" --cert "$pki/apiserver.crt" \
+        --key "$pki/apiserver.key" --rules "$dir/rules.json" --log "$dir/log" \
+        --port-file "$dir/port" >/dev/null 2>"$dir/proxy.err" &
+    echo $! >"$dir/pid"
+    within 60 test -s "$dir/port" || return
+    (umask 077 && cat >"$dir/kubeconfig") <<YAML
+apiVersion: v1
+kind: Config
+clusters: [{name: fault, cluster: {server: "https://127.0.0.1:$(cat "$dir/port")", certificate-authority: "${!ca}"}}]
+users: [{name: fault, user: $user}]
+contexts: [{name: fault, context: {cluster: fault, user: fault}}]
+YAML
+    {
+        printf 'apiVersion: tandem.dev/v1\nkind: Environment\nmetadata: {name: faults}\n'
+        printf 'journal: %s/tandem.db\nclusters:\n' "$dir"
+        for x in a b; do
+            if [ $x = "$side" ]; then
+                echo "  $x: {kubeconfig: $dir/kubeconfig, context: fault}"
+            else
+                echo "  $x: {kubeconfig: $KUBECONFIG, context: paas-$x}"
+            fi
+        done
+    } >"$dir/tandem.yaml"
+}
+
+# What the log of a proxy says: how often each fault came, and what was created more than once.
+fired() { python3 - "$1/log" <<'PY'
+import collections, json, sys
+n = collections.Counter(json.loads(l).get("fault", "") for l in open(sys.argv[1]))
+print(" ".join(f"{k}={v}" for k, v in sorted(n.items()) if k))
+PY
+}
+twice() { python3 - "$1/log" <<'PY'
+import collections, json, sys
+n = collections.Counter(e["object"] for e in map(json.loads, open(sys.argv[1]))
+                        if e["object"].startswith("POST ") and e.get("server") == 201)
+print(" ".join(f"{k}:{v}" for k, v in n.items() if v > 1))
+PY
+}
+
+differences() { # COMPARED NAMESPACE: those of compare.py that lie in one namespace
+    python3 - "$1" "$2" <<'PY'
+import json, sys
+for d in json.load(open(sys.argv[1]))["differences"]:
+    if sys.argv[2] in (d["namespace"], d["name"]):
+        print(d["kind"], d["name"], d["path"], d["check"], d.get("a"), d.get("b"), d.get("text", ""))
+PY
+}

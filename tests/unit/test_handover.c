@@ -1,0 +1,242 @@
+/* Handing over between two scripted clusters. */
+#include "kube_bench.h"
+
+#include <unistd.h>
+
+#include "base/str.h"
+#include "migrate/handover.h"
+
+#define GROUP   "kustomize.toolkit.fluxcd.io"
+#define PATH(v) "/apis/" GROUP "/" v "/namespaces/flux/kustomizations/apps"
+#define SERVES(v)                                                                                  \
+    "{\"kind\":\"APIGroupDiscoveryList\",\"items\":[{\"metadata\":{\"name\":\"" GROUP              \
+    "\"},\"versions\":[{\"version\":\"" v "\",\"resources\":[{\"resource\":\"kustomizations\","    \
+    "\"responseKind\":{\"kind\":\"Kustomization\"},\"scope\":\"Namespaced\","                      \
+    "\"singularResource\":\"kustomization\",\"verbs\":[\"get\",\"list\",\"patch\"]}]}]}]}"
+#define CORE "{\"kind\":\"APIGroupDiscoveryList\",\"items\":[]}"
+#define OBJECT(v, notes, suspend)                                                                  \
+    "{\"apiVersion\":\"" GROUP "/" v "\",\"kind\":\"Kustomization\",\"metadata\":{\"name\":"       \
+    "\"apps\",\"namespace\":\"flux\",\"uid\":\"u\",\"resourceVersion\":\"5\"" notes                \
+    "},\"spec\":{\"suspend\":" suspend "}}"
+#define HELD ",\"annotations\":{\"tandem.dev/held\":\"false\"}"
+#define LIST(item)                                                                                 \
+    "{\"kind\":\"KustomizationList\",\"metadata\":{\"resourceVersion\":\"9\"},\"items\":[" item "]}"
+
+/* The source serves an older version than the destination: its twin is found, and held first. */
+static void twin_in_another_version(void **state) {
+    (void)state;
+    static const struct api_row a[] = {
+        {"GET /api ", 200, CORE},
+        {"GET /apis ", 200, SERVES("v1beta2")},
+        {"PATCH " PATH("v1beta2"), 200, OBJECT("v1beta2", HELD, "true")},
+        {"GET " PATH("v1beta2"), 200, OBJECT("v1beta2", "", "false")},
+        {"GET /apis/" GROUP "/v1beta2/kustomizations", 200, LIST(OBJECT("v1beta2", HELD, "true"))},
+    };
+    static const struct api_row b[] = {
+        {"GET /api ", 200, CORE},
+        {"GET /apis ", 200, SERVES("v1")},
+        {"PATCH " PATH("v1"), 200, OBJECT("v1", "", "false")},
+        {"GET " PATH("v1"), 200, OBJECT("v1", HELD, "true")},
+        {"GET /apis/" GROUP "/v1/kustomizations", 200, LIST(OBJECT("v1", HELD, "true"))},
+    };
+    struct bench from = BENCH(a), to = BENCH(b);
+    struct err e = {0};
+    struct handover_opts o = {.from = from.c, .to = to.c, .from_slot = 'a', .to_slot = 'b'};
+    struct kube_discovery *df, *dt;
+    struct handover_item *items = NULL;
+    expect(0, kube_discover(from.c, &df, &e), &e);
+    expect(0, kube_discover(to.c, &dt, &e), &e);
+    o.discovery = dt;
+    o.from_discovery = df;
+    o.forward = true;
+    expect(0, handover(to.a, &o, &items, &e), &e);
+    assert_non_null(items);
+    assert_string_equal(handover_state_name(items->state), "handed over");
+    assert_true(api_count(from.api, "\"suspend\":true") > 0);
+    assert_true(api_count(to.api, "\"suspend\":false") > 0);
+    kube_discovery_free(df);
+    kube_discovery_free(dt);
+    bench_free(&from);
+    bench_free(&to);
+}
+
+#define BATCH                                                                                      \
+    "{\"kind\":\"APIGroupDiscoveryList\",\"items\":[{\"metadata\":{\"name\":\"batch\"},"           \
+    "\"versions\":[{\"version\":\"v1\",\"resources\":[{\"resource\":\"cronjobs\","                 \
+    "\"responseKind\":{\"kind\":\"CronJob\"},\"scope\":\"Namespaced\",\"singularResource\":"       \
+    "\"cronjob\",\"verbs\":[\"get\",\"list\",\"patch\"]}]}]}]}"
+#define CRON(ns)                                                                                   \
+    "{\"apiVersion\":\"batch/v1\",\"kind\":\"CronJob\",\"metadata\":{\"name\":\"c\","              \
+    "\"namespace\":\"" ns "\",\"uid\":\"u\",\"resourceVersion\":\"5\"},"                           \
+    "\"spec\":{\"schedule\":\"@daily\"}}"
+#define CRONS(ns) "{\"metadata\":{\"resourceVersion\":\"9\"},\"items\":[" CRON(ns) "]}"
+
+/* A CronJob acts in both clusters. Held is what this run has held before; without a journal
+ * everything, but for what each cluster has for itself. */
+static void doubles(void **state) {
+    (void)state;
+    static const struct {
+        const char *list, *body, *ns;
+        bool journal;
+        struct journal_effect done; /* verb NULL: none */
+        unsigned held;
+    } rows[] = {
+        {CRONS("shop"), CRON("shop"), "shop", true, {.cluster = "a", .verb = "hold"}, 1},
+        {CRONS("shop"), CRON("shop"), "shop", true, {.cluster = "b", .verb = "unhold"}, 1},
+        {CRONS("shop"),
+         CRON("shop"),
+         "shop",
+         true,
+         {.cluster = "b", .verb = "create", .previous = "{\"/spec/suspend\":null}"},
+         1},
+        {CRONS("shop"), CRON("shop"), "shop", true, {.cluster = "b", .verb = "create"}, 0},
+        {CRONS("shop"), CRON("shop"), "shop", true, {0}, 0},
+        {CRONS("shop"), CRON("shop"), "shop", false, {0}, 1},
+        {CRONS("kube-system"), CRON("kube-system"), "kube-system", false, {0}, 0},
+    };
+    for (size_t i = 0; i < COUNT_OF(rows); i++) {
+        const struct api_row api[] = {
+            {"GET /api ", 200, CORE},
+            {"GET /apis ", 200, BATCH},
+            {"PATCH ", 200, rows[i].body},
+            {"GET /apis/batch/v1/namespaces/", 200, rows[i].body},
+            {"GET /apis/batch/v1/cronjobs", 200, rows[i].list},
+        };
+        struct bench a = BENCH(api), b = BENCH(api);
+        struct err e = {0};
+        struct journal *j;
+        struct journal_run run;
+        struct kube_discovery *d;
+        struct handover_item *items;
+        const char *path = arena_printf(a.a, "%s/t.db", a.dir);
+        expect(0, journal_open(path, false, &j, &e), &e);
+        expect(0, journal_run_begin(j, 'a', 'b', &run, &e), &e);
+        expect(0, kube_discover(a.c, &d, &e), &e);
+        struct journal_effect ef = rows[i].done;
+        ef.ref = arena_printf(a.a, "batch/CronJob/%s/c", rows[i].ns);
+        if (ef.verb)
+            expect(0, journal_effects_begin(j, run.id, &ef, 1, &e), &e);
+        struct handover_opts o = {.from = a.c, .to = b.c, .from_slot = 'a', .to_slot = 'b'};
+        o.discovery = o.from_discovery = d;
+        o.journal = rows[i].journal ? j : NULL;
+        o.run = run.id;
+        expect(0, handover(a.a, &o, &items, &e), &e);
+        unsigned held = api_count(a.api, "\"suspend\":true");
+        if (held != rows[i].held || api_count(b.api, "PATCH ") || !items != !held)
+            fail_msg("row %zu: held %u times", i, held);
+        kube_discovery_free(d);
+        journal_close(j);
+        static const char *const names[] = {"", "-wal", "-shm", ".lock"};
+        for (size_t k = 0; k < COUNT_OF(names); k++)
+            unlink(arena_printf(a.a, "%s%s", path, names[k]));
+        bench_free(&a);
+        bench_free(&b);
+    }
+}
+
+#define APPS                                                                                       \
+    "{\"kind\":\"APIGroupDiscoveryList\",\"items\":[{\"metadata\":{\"name\":\"apps\"},"            \
+    "\"versions\":[{\"version\":\"v1\",\"resources\":[{\"resource\":\"statefulsets\","             \
+    "\"responseKind\":{\"kind\":\"StatefulSet\"},\"scope\":\"Namespaced\",\"singularResource\":"   \
+    "\"statefulset\",\"verbs\":[\"get\",\"list\",\"patch\"]}]}]}]}"
+#define SET(notes, spec)                                                                           \
+    "{\"apiVersion\":\"apps/v1\",\"kind\":\"StatefulSet\",\"metadata\":{\"name\":\"q\","           \
+    "\"namespace\":\"shop\",\"uid\":\"u\",\"resourceVersion\":\"5\"" notes "},\"spec\":{" spec     \
+    "}}"
+#define NOTE ",\"annotations\":{\"tandem.dev/held\":\"2\"}"
+#define RETAIN(s)                                                                                  \
+    "\"replicas\":2,\"persistentVolumeClaimRetentionPolicy\":{\"whenScaled\":\"" s "\"}"
+
+/* Scaled to 0 it would lose its claims in the cluster that acts: nothing is done, either way. Where
+ * it is, its pods are waited for; that they cannot be asked for (no selector, no right) is said. */
+static void claims_are_kept(void **state) {
+    (void)state;
+    static const struct {
+        const char *acts;
+        bool back;
+        const char *said;
+    } rows[] = {
+        {SET("", RETAIN("Delete")), false, "failed"},
+        {SET("", RETAIN("Delete")), true, "failed"},
+        {SET("", RETAIN("Retain")), false, "handed over"},
+        {SET("", RETAIN("Retain") ",\"selector\":{\"matchLabels\":{\"app\":\"q\"}}"), false,
+         "handed over"},
+    };
+    for (size_t i = 0; i < COUNT_OF(rows); i++) {
+        const struct api_row from[] = {{"GET /api ", 200, CORE},
+                                       {"GET /apis ", 200, APPS},
+                                       {"PATCH ", 200, rows[i].acts},
+                                       {"GET /apis/apps/v1/namespaces/", 200, rows[i].acts}};
+        static const struct api_row to[] = {
+            {"GET /api ", 200, CORE},
+            {"GET /apis ", 200, APPS},
+            {"PATCH ", 200, SET("", "\"replicas\":2")},
+            {"GET /apis/apps/v1/namespaces/", 200, SET(NOTE, "\"replicas\":0")},
+            {"GET /apis/apps/v1/statefulsets", 200,
+             "{\"metadata\":{},\"items\":[" SET(NOTE, "\"replicas\":0") "]}"},
+        };
+        struct bench a = BENCH(from), b = BENCH(to);
+        struct err e = {0};
+        struct kube_discovery *d;
+        struct handover_item *items = NULL;
+        expect(0, kube_discover(b.c, &d, &e), &e);
+        struct handover_opts o = {.from = a.c, .to = b.c, .from_slot = 'a', .to_slot = 'b'};
+        o.discovery = d;
+        o.from_unreachable_ok = rows[i].back;
+        expect(0, handover(b.a, &o, &items, &e), &e);
+        bool done = str_eq(rows[i].said, "handed over");
+        assert_string_equal(handover_state_name(items->state), rows[i].said);
+        assert_int_equal(api_count(a.api, "PATCH ") > 0, done);
+        assert_int_equal(api_count(b.api, "PATCH ") > 0, done);
+        assert_int_equal(strstr(items->note, "whenScaled") != NULL, !done);
+        assert_int_equal(strstr(items->note, "pods have ended in a could not be seen") != NULL,
+                         done);
+        kube_discovery_free(d);
+        bench_free(&a);
+        bench_free(&b);
+    }
+}
+
+#define SETS                                                                                       \
+    "{\"kind\":\"APIGroupDiscoveryList\",\"items\":[{\"metadata\":{\"name\":\"apps\"},"            \
+    "\"versions\":[{\"version\":\"v1\",\"resources\":[{\"resource\":\"replicasets\","              \
+    "\"responseKind\":{\"kind\":\"ReplicaSet\"},\"scope\":\"Namespaced\",\"singularResource\":"    \
+    "\"replicaset\",\"verbs\":[\"get\",\"list\",\"patch\"]}]}]}]}"
+#define REPLICASET(name, owner)                                                                    \
+    "{\"metadata\":{\"name\":\"" name "\",\"namespace\":\"shop\"" owner HELD "}}"
+
+/* What a Deployment's controller copied to its ReplicaSets is no hold. */
+static void copied_annotation(void **state) {
+    (void)state;
+    static const struct api_row api[] = {
+        {"GET /api ", 200, CORE},
+        {"GET /apis ", 200, SETS},
+        {"GET /apis/apps/v1/replicasets", 200,
+         LIST(REPLICASET(
+             "copy", ",\"ownerReferences\":[{\"kind\":\"Deployment\",\"controller\":true}"
+                     "]") "," REPLICASET("loose", ",\"ownerReferences\":[{\"kind\":"
+                                                  "\"ConfigMap\"}]") "," REPLICASET("own", ""))},
+    };
+    struct bench b = BENCH(api);
+    struct err e = {0};
+    struct kube_discovery *d;
+    struct handover_item *items = NULL;
+    expect(0, kube_discover(b.c, &d, &e), &e);
+    expect(0, handover_held(b.a, b.c, d, NULL, NULL, &items, &e), &e);
+    AUTO_SB names = SB_INIT(0);
+    for (struct handover_item *i = items; i; i = i->next)
+        sb_fmt(&names, "%s; ", i->title);
+    assert_string_equal(sb_get(&names), "ReplicaSet shop/own; ReplicaSet shop/loose; ");
+    kube_discovery_free(d);
+    bench_free(&b);
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(twin_in_another_version),
+        cmocka_unit_test(doubles),
+        cmocka_unit_test(copied_annotation),
+        cmocka_unit_test(claims_are_kept),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

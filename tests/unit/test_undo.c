@@ -1,0 +1,375 @@
+/* Taking a run back, against a scripted destination: what must not go with it. */
+#include "kube_bench.h"
+
+#include <unistd.h>
+
+#include "base/str.h"
+#include "lab.h"
+#include "migrate/keep.h"
+#include "migrate/leaves.h"
+#include "migrate/previous.h"
+#include "migrate/unmigrate.h"
+
+#define RESOURCE(plural, kind, scope)                                                              \
+    "{'resource':'" plural "','responseKind':{'kind':'" kind "'},'scope':'" scope                  \
+    "','singularResource':'x','verbs':['get','list','create','patch','delete']}"
+#define CLUSTER "Cluster"
+#define NS      "Namespaced"
+#define CORE                                                                                       \
+    "{'kind':'APIGroupDiscoveryList','items':[{'metadata':{},'versions':[{'version':'v1',"         \
+    "'resources':[" RESOURCE("namespaces", "Namespace", CLUSTER) "," RESOURCE(                     \
+        "persistentvolumes", "PersistentVolume",                                                   \
+        CLUSTER) "," RESOURCE("persistentvolumeclaims", "PersistentVolumeClaim",                   \
+                              NS) "," RESOURCE("serviceaccounts", "ServiceAccount",                \
+                                               NS) "," RESOURCE("configmaps", "ConfigMap",         \
+                                                                NS) "]}]}]}"
+#define NO_GROUPS "{'kind':'APIGroupDiscoveryList','items':[]}"
+#define BROKEN                                                                                     \
+    "{'kind':'APIGroupDiscoveryList','items':[{'metadata':{'name':'metrics.k8s.io'},"              \
+    "'versions':[{'version':'v1beta1','freshness':'Stale'}]}]}"
+#define EMPTY "{'kind':'List','metadata':{'resourceVersion':'9'},'items':[]}"
+#define GONE  "{'kind':'Status','status':'Success'}"
+#define META(name, ns, more)                                                                       \
+    "'metadata':{'name':'" name "'" ns                                                             \
+    ",'uid':'u-1','resourceVersion':'5','creationTimestamp':'2026-01-01T00:00:00Z'" more "}"
+#define IN(ns) ",'namespace':'" ns "'"
+/* The label is somebody's. */
+#define PV(label, policy)                                                                          \
+    "{'apiVersion':'v1','kind':'PersistentVolume'," META(                                          \
+        "pv1", "",                                                                                 \
+        label) ",'spec':{'capacity':{'storage':'1Gi'},'persistentVolumeReclaimPolicy':'" policy    \
+               "','claimRef':{'namespace':'shop','name':'data'}}}"
+#define CLAIM                                                                                      \
+    "{'apiVersion':'v1','kind':'PersistentVolumeClaim'," META("data", IN("shop"),                  \
+                                                              "") ",'spec':{'volumeName':'pv1'}}"
+#define NAMESPACE(more) "{'apiVersion':'v1','kind':'Namespace'," META("shop", "", more) "}"
+#define THING(more)     "{'apiVersion':'v1','kind':'ConfigMap'," META("c", IN("shop"), more) "}"
+
+struct fixture {
+    struct bench b;
+    struct journal *j;
+    struct journal_run run;
+    struct kube_discovery *d;
+    char path[128];
+};
+
+static const char *plain(struct arena *a, const char *quoted) {
+    char *s = arena_strdup(a, quoted);
+    for (char *p = s; p && *p; p++)
+        if (*p == '\'')
+            *p = '"';
+    return s;
+}
+
+/* The rows' bodies are quoted as lab.h has it; edited in place. */
+static struct fixture start(struct arena *a, struct api_row *rows, size_t n) {
+    struct fixture f = {0};
+    struct err e = {0};
+    for (size_t i = 0; i < n; i++)
+        rows[i].body = plain(a, rows[i].body);
+    f.b = bench_new(rows, n);
+    snprintf(f.path, sizeof f.path, "%s/t.db", f.b.dir);
+    expect(0, journal_open(f.path, false, &f.j, &e), &e);
+    expect(0, journal_run_begin(f.j, 'a', 'b', &f.run, &e), &e);
+    expect(0, kube_discover(f.b.c, &f.d, &e), &e);
+    return f;
+}
+
+static void finish(struct fixture *f) {
+    static const char *const names[] = {"", "-wal", "-shm", ".lock"};
+    kube_discovery_free(f->d);
+    journal_close(f->j);
+    for (size_t i = 0; i < COUNT_OF(names); i++)
+        unlink(arena_printf(f->b.a, "%s%s", f->path, names[i]));
+    bench_free(&f->b);
+}
+
+/* The run created it so. */
+static void created(struct fixture *f, const char *ref, const char *body) {
+    struct err e = {0};
+    struct arena *a = f->b.a;
+    yyjson_mut_val *root = yyjson_val_mut_copy(json_doc(a), lab_json(a, body));
+    yyjson_mut_val *meta = json_mut_get(root, "metadata");
+    json_mut_del(meta, "uid");
+    json_mut_del(meta, "resourceVersion");
+    json_mut_del(meta, "creationTimestamp");
+    struct journal_effect ef = {.cluster = "b", .ref = ref, .verb = "create"};
+    ef.leaves = leaves_text(a, journal_salt(f->j), root);
+    expect(0, journal_effects_begin(f->j, f->run.id, &ef, 1, &e), &e);
+    ef.state = EFFECT_DONE;
+    ef.uid = "u-1";
+    ef.resource_version = "1";
+    expect(0, journal_effects_end(f->j, &ef, 1, &e), &e);
+}
+
+static int take_back(struct fixture *f, const char *const *namespaces, struct unmigrate_result *ret,
+                     struct err *e) {
+    struct unmigrate_opts o = {.c = f->b.c,
+                               .slot = 'b',
+                               .discovery = f->d,
+                               .journal = f->j,
+                               .run = f->run.id,
+                               .ns_include = namespaces,
+                               .wait_ms = 300};
+    *e = (struct err){0};
+    return unmigrate(f->b.a, &o, ret, e);
+}
+
+#define LABEL ",'labels':{'by':'hand'}"
+
+/* A volume with Delete names the source's storage. It is set to Retain before its claim goes: as it
+ * was made; when somebody has changed it and it stays; when only its claim's namespace is taken
+ * back. */
+static void volumes_are_retained(void **state) {
+    (void)state;
+    static const char *const shop[] = {"shop", NULL}, *const other[] = {"other", NULL};
+    static const struct {
+        const char *live;
+        const char *const *namespaces;
+        unsigned patches, claims;
+    } rows[] = {
+        {PV("", "Delete"), NULL, 1, 1},    {PV(LABEL, "Delete"), NULL, 1, 1},
+        {PV(LABEL, "Delete"), shop, 1, 1}, {PV("", "Delete"), shop, 1, 1},
+        {PV("", "Delete"), other, 0, 0},   {PV("", "Retain"), NULL, 0, 1},
+    };
+    for (size_t i = 0; i < COUNT_OF(rows); i++) {
+        AUTO_ARENA a = arena_new();
+        struct unmigrate_result res;
+        struct err e;
+        struct api_row api[] = {
+            {"GET /api ", 200, CORE},
+            {"GET /apis ", 200, NO_GROUPS},
+            {"GET /api/v1/persistentvolumes/pv1", 200, rows[i].live},
+            {"PATCH /api/v1/persistentvolumes/pv1", 200, rows[i].live},
+            {"DELETE ", 200, GONE},
+            {"GET /api/v1/namespaces/shop/persistentvolumeclaims/data", 200, CLAIM},
+        };
+        struct fixture f = start(a, api, COUNT_OF(api));
+        created(&f, "/PersistentVolume//pv1", PV("", "Delete"));
+        created(&f, "/PersistentVolumeClaim/shop/data", CLAIM);
+        expect(0, take_back(&f, rows[i].namespaces, &res, &e), &e);
+        unsigned patches = api_count(f.b.api, "{\"persistentVolumeReclaimPolicy\":\"Retain\"}");
+        unsigned claims = api_count(f.b.api, "DELETE /api/v1/namespaces/shop/persistentvolumecl");
+        if (patches != rows[i].patches || claims != rows[i].claims)
+            fail_msg("row %zu: %u patches, %u claims deleted", i, patches, claims);
+        finish(&f);
+    }
+}
+
+/* A volume that cannot be looked at cannot be protected: nothing goes. */
+static void no_claim_goes_unprotected(void **state) {
+    (void)state;
+    AUTO_ARENA a = arena_new();
+    struct unmigrate_result res;
+    struct err e;
+    struct api_row api[] = {
+        {"GET /api ", 200, CORE},
+        {"GET /apis ", 200, NO_GROUPS},
+        {"GET /api/v1/persistentvolumes/pv1", 403,
+         "{'kind':'Status','reason':'Forbidden','message':'no'}"},
+        {"DELETE ", 200, GONE},
+        {"GET /api/v1/namespaces/shop/persistentvolumeclaims/data", 200, CLAIM},
+    };
+    struct fixture f = start(a, api, COUNT_OF(api));
+    created(&f, "/PersistentVolume//pv1", PV("", "Delete"));
+    created(&f, "/PersistentVolumeClaim/shop/data", CLAIM);
+    expect(-EACCES, take_back(&f, NULL, &res, &e), &e);
+    says(&e, "setting volume pv1 to Retain");
+    assert_int_equal(api_count(f.b.api, "DELETE "), 0);
+    finish(&f);
+}
+
+#define GOING ",'deletionTimestamp':'2026-01-02T00:00:00Z','finalizers':['x/y']"
+
+/* What was told to go and hangs is not forgotten by the next call. */
+static void what_hangs_stays_in_sight(void **state) {
+    (void)state;
+    AUTO_ARENA a = arena_new();
+    struct unmigrate_result res;
+    struct err e;
+    struct api_row api[] = {
+        {"GET /api ", 200, CORE},
+        {"GET /apis ", 200, NO_GROUPS},
+        {"DELETE ", 200, THING(GOING)},
+        {"GET /api/v1/namespaces/shop/configmaps/c", 200, THING(""), .times = 1},
+        {"GET /api/v1/namespaces/shop/configmaps/c", 200, THING(GOING)},
+    };
+    struct fixture f = start(a, api, COUNT_OF(api));
+    created(&f, "/ConfigMap/shop/c", THING(""));
+    for (int i = 0; i < 2; i++) {
+        expect(0, take_back(&f, NULL, &res, &e), &e);
+        assert_int_equal(res.by[TAKEN_HANGS], 1);
+        assert_false(res.clean);
+        assert_string_equal(res.items->note, "finalizers: x/y");
+    }
+    assert_int_equal(api_count(f.b.api, "DELETE "), 1);
+    finish(&f);
+}
+
+/* A namespace stays with what somebody has made in it since (also under a name of the run's), and
+ * while an API that may hold something in it does not answer. */
+static void namespaces_that_stay(void **state) {
+    (void)state;
+    static const struct {
+        const char *groups, *things;
+        const char *note; /* NULL: it goes */
+    } rows[] = {
+        {NO_GROUPS, EMPTY, NULL},
+        {NO_GROUPS, "{'kind':'ConfigMapList','metadata':{},'items':[" THING("") "]}",
+         "1 objects would go with it that stay: ConfigMap c"},
+        {BROKEN, EMPTY,
+         "what it holds of metrics.k8s.io/v1beta1 cannot be seen: that API does not answer"},
+    };
+    for (size_t i = 0; i < COUNT_OF(rows); i++) {
+        AUTO_ARENA a = arena_new();
+        struct unmigrate_result res;
+        struct err e;
+        struct api_row api[] = {
+            {"GET /api ", 200, CORE},
+            {"GET /apis ", 200, rows[i].groups},
+            {"DELETE ", 200, GONE},
+            {"GET /api/v1/namespaces/shop/configmaps/c", 200, THING("")},
+            {"GET /api/v1/namespaces/shop/configmaps", 200, rows[i].things},
+            {"GET /api/v1/namespaces/shop/persistentvolumeclaims", 200, EMPTY},
+            {"GET /api/v1/namespaces/shop/serviceaccounts", 200, EMPTY},
+            {"GET /api/v1/namespaces/shop", 200, NAMESPACE("")},
+        };
+        struct fixture f = start(a, api, COUNT_OF(api));
+        created(&f, "/Namespace//shop", NAMESPACE(""));
+        created(&f, "/ConfigMap/shop/c", THING(""));
+        expect(0, take_back(&f, NULL, &res, &e), &e);
+        const struct unmigrate_item *last = res.items->next;
+        if (!str_eq(last->note, rows[i].note))
+            fail_msg("row %zu: %s: %s", i, taken_name(last->taken), last->note);
+        assert_int_equal(last->taken, rows[i].note ? TAKEN_KEPT : TAKEN_DELETED);
+        finish(&f);
+    }
+}
+
+#define ACCOUNT(name) "{'apiVersion':'v1','kind':'ServiceAccount'," META(name, IN("shop"), "") "}"
+
+/* Killed before a create was sent: what has its name is somebody's, or the cluster's own, which is
+ * no reason to say that something was left. */
+static void creates_that_never_came(void **state) {
+    (void)state;
+    static const struct {
+        const char *ref, *path, *live, *wrote;
+        enum taken taken;
+    } rows[] = {
+        {"/ServiceAccount/shop/default", "GET /api/v1/namespaces/shop/serviceaccounts/default",
+         ACCOUNT("default"),
+         "{'apiVersion':'v1','kind':'ServiceAccount'," META(
+             "default", IN("shop"), "") ",'imagePullSecrets':[{'name':'r'}]}",
+         TAKEN_ALREADY},
+        {"/ServiceAccount/shop/cart", "GET /api/v1/namespaces/shop/serviceaccounts/cart",
+         ACCOUNT("cart"),
+         "{'apiVersion':'v1','kind':'ServiceAccount'," META(
+             "cart", IN("shop"), "") ",'imagePullSecrets':[{'name':'r'}]}",
+         TAKEN_MOVED},
+    };
+    for (size_t i = 0; i < COUNT_OF(rows); i++) {
+        AUTO_ARENA a = arena_new();
+        struct unmigrate_result res;
+        struct err e;
+        struct api_row api[] = {
+            {"GET /api ", 200, CORE},
+            {"GET /apis ", 200, NO_GROUPS},
+            {rows[i].path, 200, rows[i].live},
+        };
+        struct fixture f = start(a, api, COUNT_OF(api));
+        struct journal_effect ef = {.cluster = "b", .ref = rows[i].ref, .verb = "create"};
+        ef.leaves = leaves_text(a, journal_salt(f.j),
+                                yyjson_val_mut_copy(json_doc(a), lab_json(a, rows[i].wrote)));
+        expect(0, journal_effects_begin(f.j, f.run.id, &ef, 1, &e), &e);
+        expect(0, take_back(&f, NULL, &res, &e), &e);
+        assert_int_equal(res.items->taken, rows[i].taken);
+        assert_int_equal(api_count(f.b.api, "DELETE "), 0);
+        finish(&f);
+    }
+}
+
+/* Made by another a moment before our create, which then completed it: it is not ours to delete. */
+static void completed_is_not_created(void **state) {
+    (void)state;
+    AUTO_ARENA a = arena_new();
+    struct unmigrate_result res;
+    struct err e = {0};
+    struct api_row api[] = {
+        {"GET /api ", 200, CORE},
+        {"GET /apis ", 200, NO_GROUPS},
+        {"DELETE ", 200, GONE},
+        {"PATCH /api/v1/namespaces/shop", 200, NAMESPACE("")},
+        {"GET /api/v1/namespaces/shop/", 200, EMPTY},
+        {"GET /api/v1/namespaces/shop", 200, NAMESPACE(",'labels':{'team':'x','own':'y'}")},
+    };
+    struct fixture f = start(a, api, COUNT_OF(api));
+    yyjson_mut_doc *d = json_doc(a);
+    const char *patch = "{'metadata':{'labels':{'team':'x'}}}";
+    char *wrote =
+        previous_wrote(a, journal_salt(f.j), yyjson_val_mut_copy(d, lab_json(a, patch)),
+                       yyjson_val_mut_copy(d, lab_json(a, "{'metadata':{'labels':{'own':'y'}}}")));
+    struct journal_effect ef = {.cluster = "b", .ref = "/Namespace//shop", .verb = "create"};
+    expect(0, journal_effects_begin(f.j, f.run.id, &ef, 1, &e), &e);
+    ef.previous = arena_printf(
+        a, "{\"restore\":{\"metadata\":{\"labels\":{\"team\":null}}},\"wrote\":\"%s\"}", wrote);
+    expect(0, journal_effect_note(f.j, &ef, &e), &e);
+    ef.state = EFFECT_DONE;
+    ef.uid = "u-1";
+    expect(0, journal_effects_end(f.j, &ef, 1, &e), &e);
+    expect(0, take_back(&f, NULL, &res, &e), &e);
+    assert_int_equal(api_count(f.b.api, "DELETE "), 0);
+    assert_int_equal(api_count(f.b.api, "\"team\":null"), 1);
+    finish(&f);
+}
+
+#define SYSTEM "/api/v1/namespaces/tandem-system"
+#define COPY                                                                                       \
+    "{'metadata':{'resourceVersion':'9'},'items':[{'type':'tandem.dev/previous','metadata':{"      \
+    "'name':'previous-1','uid':'u-2'}}]}"
+#define OURS   ",'labels':{'app.kubernetes.io/managed-by':'tandem'}"
+#define ROOT   "{'items':[{'metadata':{'name':'kube-root-ca.crt'}}]}"
+#define CLAIMS "{'items':[{'metadata':{'name':'data'}}]}"
+
+/* The copies go, and their namespace unless something else is in it, of whatever kind. */
+static void copies_are_swept(void **state) {
+    (void)state;
+    static const struct {
+        const char *label, *claims, *groups;
+        unsigned gone;
+    } rows[] = {
+        {OURS, EMPTY, NO_GROUPS, 1},
+        {OURS, CLAIMS, NO_GROUPS, 0},
+        {OURS, EMPTY, BROKEN, 0},
+        {"", EMPTY, NO_GROUPS, 0},
+    };
+    for (size_t i = 0; i < COUNT_OF(rows); i++) {
+        AUTO_ARENA a = arena_new();
+        struct err e = {0};
+        struct api_row api[] = {
+            {"GET /api ", 200, CORE},
+            {"GET /apis ", 200, rows[i].groups},
+            {"GET " SYSTEM "/secrets?labelSelector=", 200, COPY},
+            {"GET " SYSTEM "/configmaps", 200, ROOT},
+            {"GET " SYSTEM "/persistentvolumeclaims", 200, rows[i].claims},
+            {"GET " SYSTEM " ", 200,
+             arena_printf(a, "{'metadata':{'name':'tandem-system','uid':'u-3'%s}}", rows[i].label),
+             .times = 1},
+            {"DELETE ", 200, GONE},
+        };
+        struct fixture f = start(a, api, COUNT_OF(api));
+        expect(0, keep_sweep(f.b.c, "r-1", &e), &e);
+        assert_int_equal(api_count(f.b.api, "{\"uid\":\"u-2\"}"), 1);
+        assert_int_equal(api_count(f.b.api, "{\"uid\":\"u-3\"}"), rows[i].gone);
+        finish(&f);
+    }
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(completed_is_not_created),  cmocka_unit_test(volumes_are_retained),
+        cmocka_unit_test(no_claim_goes_unprotected), cmocka_unit_test(what_hangs_stays_in_sight),
+        cmocka_unit_test(namespaces_that_stay),      cmocka_unit_test(copies_are_swept),
+        cmocka_unit_test(creates_that_never_came),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,40 @@
+#!/usr/bin/env bash
+# An answer of 201 proves nothing: what somebody in B does to objects right after they were written
+# is found and told.
+# shellcheck source=tests/upgrade/lib.sh
+. "$(dirname "$0")/lib.sh"
+bed_ready a b
+config bare <<YAML
+select: {namespaces: {include: [settle]}}
+YAML
+{
+    echo '{apiVersion: v1, kind: Namespace, metadata: {name: settle}}'
+    for n in doomed changed quiet; do
+        printf -- '---\n{apiVersion: v1, kind: ConfigMap, metadata: {name: %s, namespace: settle}, data: {a: "1"}}\n' "$n"
+    done
+} | ka apply -f - >"$work/out" 2>&1 || { cat "$work/out" >&2; exit 1; }
+
+# Somebody in B who takes one away and changes another as soon as they are there.
+{
+    until kb -n settle delete configmap doomed --ignore-not-found 2>/dev/null | grep -q deleted; do :; done
+} &
+first=$!
+{
+    until kb -n settle patch configmap changed --field-manager=meddler --type=merge -p '{"data":{"a":"2"}}' 2>/dev/null; do :; done >/dev/null
+} &
+second=$!
+sed -i 's/^journal:.*/&\nlimits: {writes: 1}/' "$work/tandem.yaml"
+
+exits 'what did not stay fails the run' 1 t migrate --yes --settle 20s
+kill "$first" "$second" 2>/dev/null
+out=$(cat "$work/out" "$work/err")
+like 'what is gone is named' "$out" 'gone again:'$'\n''  ConfigMap settle/doomed'
+like 'what was changed is named, with the field and who' "$out" \
+    'ConfigMap settle/changed'$'\n''.*/data/a.*by meddler'
+not_ok 'what stayed is not named' grep -q settle/quiet "$work/out"
+exits 'verify finds both' 2 t verify
+like 'by name' "$(cat "$work/out")" 'doomed'
+like 'by name' "$(cat "$work/out")" 'changed'
+exits 'another migrate completes it' 0 t migrate --yes --settle 20s
+is 'the one that was taken away is there' "$(kb -n settle get configmap doomed -o jsonpath='{.data.a}')" 1
+done_testing
