@@ -133,6 +133,8 @@ static int describe(struct world *w, struct item *it, struct arena *a, yyjson_va
         json_mut_set(d, note, "restore", previous_reverse(d, patch, was));
     }
     json_mut_set_str(d, note, "wrote", previous_wrote(a, world_salt(w), patch, was));
+    if (json_mut_get(patch, "metadata", "ownerReferences"))
+        json_mut_set_bool(d, note, "links", true);
     add_earlier(a, d, note, it->noted);
     *ret = json_mut_write(a, note, NULL);
     return 0;

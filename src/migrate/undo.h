@@ -15,6 +15,8 @@ struct piece {
     int wave;
     uint32_t seq; /* in the order of writing */
     bool pending; /* told to go, not gone */
+    bool linked;  /* was there before the run, which gave it owners: their end would be its end */
+    bool bound;   /* and has them still */
     uint8_t act;  /* enum undo_act */
     uint8_t taken;
     const char *note;
@@ -37,6 +39,7 @@ struct look {
     yyjson_val *live;
     const char *uid, *rv;
     yyjson_mut_val *restore; /* merge patch, for ACT_RESTORE */
+    bool bound;              /* piece.bound, as far as is known */
     struct journal_effect effect;
     struct err err;
 };
@@ -44,8 +47,12 @@ struct look {
 /* Fills l: p->act says what is to be done, or p->taken and p->note why nothing. Negative: the
  * journal or the cluster could not be read. */
 int undo_look(struct undo *u, struct look *l, struct err *e);
+/* piece.linked, from the journal alone. */
+int undo_links(struct undo *u, const struct piece *p, bool *ret, struct err *e);
 /* Carries it out; p->taken, p->note and l->effect say what came of it. */
 void undo_act(struct undo *u, struct look *l);
+/* Does a patch that restores an object say whose it is? */
+bool undo_gives_owners(yyjson_mut_val *restore);
 /* For a Namespace or a CustomResourceDefinition: what is in it that nobody would make again, as a
  * sentence in a; NULL: nothing. */
 int undo_rest(struct undo *u, struct arena *a, const struct piece *p, const char **ret,

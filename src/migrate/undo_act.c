@@ -60,6 +60,8 @@ static int restore_once(struct undo *u, struct look *l, struct err *e) {
     int r = kube_do(u->o->c, l->a, &req, &resp, e);
     if (r < 0)
         return r;
+    if (undo_gives_owners(l->restore))
+        l->bound = false;
     if (l->p->taken != TAKEN_MOVED)
         l->p->taken = TAKEN_RESTORED;
     return 0;

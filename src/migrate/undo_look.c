@@ -30,6 +30,7 @@ struct history {
     yyjson_mut_val *restore; /* merge patch over all updates */
     const char *wrote;
     const char *copy;
+    bool links;          /* an update gave it owners */
     const char *deleted; /* uid of what was told to go and has not been written again */
 };
 
@@ -41,6 +42,7 @@ static void add_previous(struct arena *a, struct history *h, const char *text) {
     const char *copy = json_str(v, "copy");
     h->wrote = previous_join(a, h->wrote, json_str(v, "wrote"));
     h->copy = h->copy ? h->copy : copy;
+    h->links |= yyjson_is_true(json_get(v, "links"));
     if (!restore)
         return;
     yyjson_mut_val *later = yyjson_val_mut_copy(h->doc, restore);
@@ -251,29 +253,49 @@ static void limit(struct limiter *m, struct leaf_at at, yyjson_mut_val *patch,
     }
 }
 
+/* What of a Secret a patch can bring back. */
+static const struct {
+    const char *in, *field; /* in: NULL for the top */
+} secret_parts[] = {
+    {NULL, "data"},
+    {NULL, "immutable"},
+    {"metadata", "labels"},
+    {"metadata", "annotations"},
+    {"metadata", "ownerReferences"},
+};
+
+static yyjson_mut_val *part_of(yyjson_mut_val *body, size_t i) {
+    const char *in = secret_parts[i].in, *field = secret_parts[i].field;
+    return in ? json_mut_get(body, in, field) : json_mut_get(body, field);
+}
+
 /* Of a Secret: the patch that makes of it what the copy holds. */
 static int secret_restore(const struct undo *u, struct look *l, struct history *h, struct err *e) {
-    static const char *const parts[] = {"data", "labels", "annotations"};
     yyjson_mut_val *was, *live = yyjson_val_mut_copy(h->doc, l->live);
     int r = keep_fetch(u->o->c, l->a, h->doc, h->copy, &was, e);
     if (r < 0)
         return r;
     h->restore = yyjson_mut_obj(h->doc);
-    for (size_t i = 0; i < COUNT_OF(parts); i++) {
-        bool meta = i > 0;
-        yyjson_mut_val *old =
-            yyjson_mut_obj_get(meta ? json_mut_get(was, "metadata") : was, parts[i]);
-        yyjson_mut_val *now =
-            yyjson_mut_obj_get(meta ? json_mut_get(live, "metadata") : live, parts[i]);
-        yyjson_mut_val *at = meta ? json_mut_obj_at(h->doc, h->restore, "metadata") : h->restore;
-        if (!old && !now)
+    for (size_t i = 0; i < COUNT_OF(secret_parts); i++) {
+        yyjson_mut_val *old = part_of(was, i), *now = part_of(live, i);
+        if ((!old && !now) || (old && now && json_mut_equal(old, now)))
             continue;
-        if (!old || !now)
-            json_mut_set(h->doc, at, parts[i], old ? old : yyjson_mut_null(h->doc));
-        else
-            json_mut_set(h->doc, at, parts[i], previous_between(h->doc, old, now));
+        yyjson_mut_val *at = secret_parts[i].in
+                                 ? json_mut_obj_at(h->doc, h->restore, secret_parts[i].in)
+                                 : h->restore;
+        if (yyjson_mut_is_obj(old) && yyjson_mut_is_obj(now))
+            old = previous_between(h->doc, old, now);
+        json_mut_set(h->doc, at, secret_parts[i].field, old ? old : yyjson_mut_null(h->doc));
     }
     return 0;
+}
+
+bool undo_gives_owners(yyjson_mut_val *restore) {
+    return json_mut_get(restore, "metadata", "ownerReferences");
+}
+
+static bool has_owners(yyjson_val *live) {
+    return yyjson_arr_size(json_get(live, "metadata", "ownerReferences")) > 0;
 }
 
 static int look_updated(const struct undo *u, struct look *l, struct history *h, struct err *e) {
@@ -282,6 +304,7 @@ static int look_updated(const struct undo *u, struct look *l, struct history *h,
         return leave(l, TAKEN_MOVED, "somebody has made it anew since");
     if (h->copy) {
         int r = secret_restore(u, l, h, e);
+        l->bound = r == -ENOENT && h->links && has_owners(l->live);
         if (r == -ENOENT)
             return leave(l, TAKEN_FAILED,
                          "the copy of its previous values is gone from "
@@ -297,6 +320,9 @@ static int look_updated(const struct undo *u, struct look *l, struct history *h,
         leave(l, TAKEN_MOVED, arena_printf(l->a, "changed since: %s", sb_get(&m.moved)));
     else
         leave(l, TAKEN_ALREADY, NULL);
+    l->bound =
+        h->links && has_owners(l->live) &&
+        (undo_gives_owners(h->restore) || strstr(sb_get(&m.moved), "/metadata/ownerReferences"));
     sb_done(&m.moved);
     sb_done(&m.at);
     if (yyjson_mut_obj_size(h->restore) == 0)
@@ -325,6 +351,7 @@ int undo_look(struct undo *u, struct look *l, struct err *e) {
     size_t n;
     struct arena *a = l->a;
     l->p->act = ACT_NONE;
+    l->bound = false;
     int r = journal_effects_of(u->o->journal, a, u->o->run, u->slot, l->p->ref, &v, &n, e);
     if (r < 0)
         return r;
@@ -343,4 +370,17 @@ int undo_look(struct undo *u, struct look *l, struct err *e) {
     l->uid = json_str(l->live, "metadata", "uid");
     l->rv = json_str(l->live, "metadata", "resourceVersion");
     return h.created ? look_created(u, l, &h) : look_updated(u, l, &h, e);
+}
+
+int undo_links(struct undo *u, const struct piece *p, bool *ret, struct err *e) {
+    AUTO_ARENA a = arena_new();
+    struct journal_effect *v;
+    size_t n;
+    int r = journal_effects_of(u->o->journal, a, u->o->run, u->slot, p->ref, &v, &n, e);
+    if (r < 0)
+        return r;
+    struct history h = {.doc = json_doc(a)};
+    read_history(a, &h, v, n);
+    *ret = h.written && !h.created && h.links;
+    return 0;
 }

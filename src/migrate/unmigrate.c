@@ -9,6 +9,7 @@
 #include "migrate/order.h"
 #include "migrate/undo.h"
 
+enum { WAVE_LINKED = WAVE_ADMISSION + 1 };
 enum { BATCH = 200, WRITES_DEFAULT = 16, WAIT_MS = 120000, LOOK_MS = 200, LOOK_MAX_MS = 2000 };
 
 const char *taken_name(enum taken t) {
@@ -73,12 +74,29 @@ static bool is_write(const struct undo *u, const struct journal_effect *ef) {
            (str_eq(ef->verb, "create") || str_eq(ef->verb, "update"));
 }
 
+/* Until all are there the map holds their places, from 1. */
+static struct piece *collected(const struct undo *u, const char *ref) {
+    uintptr_t at = (uintptr_t)map_get(u->by_ref, ref);
+    return at ? &u->v[at - 1] : NULL;
+}
+
+/* It may have been given owners; find_linked() asks more. */
+static bool may_link(const struct journal_effect *ef) {
+    return ef->previous && strstr(ef->previous, "\"links\"");
+}
+
 static int collect_one(void *ctx, const struct journal_effect *ef) {
     struct undo *u = ctx;
     char *part[4];
     AUTO_ARENA tmp = arena_new();
-    if (!is_write(u, ef) || map_has(u->by_ref, ef->ref) || !split_ref(tmp, ef->ref, part) ||
-        (u->o->only && !map_has(u->o->only, ef->ref)) ||
+    if (!is_write(u, ef))
+        return 0;
+    struct piece *known = collected(u, ef->ref);
+    if (known) {
+        known->linked |= may_link(ef);
+        return 0;
+    }
+    if (!split_ref(tmp, ef->ref, part) || (u->o->only && !map_has(u->o->only, ef->ref)) ||
         !in_scope(u->o, part[1], part[2], part[3]) ||
         (u->volumes_only && !(str_eq(part[1], "PersistentVolume") && !*part[0])))
         return 0;
@@ -97,10 +115,25 @@ static int collect_one(void *ctx, const struct journal_effect *ef) {
                         .name = arena_strdup(u->a, part[3]),
                         .seq = (uint32_t)(u->n - 1),
                         .wave = r ? order_wave(r, order_is_custom(r)) : INT32_MAX,
+                        .linked = may_link(ef),
                         .taken = lost ? TAKEN_FAILED : TAKEN_WOULD,
                         .note = lost ? "its API does not answer" : NULL};
-    map_put(u->by_ref, p->ref, u);
+    map_put(u->by_ref, p->ref, (void *)(uintptr_t)u->n);
     return 0;
+}
+
+/* What was there before the run and has owners by it is given its previous ones before anything
+ * goes: else the garbage collector would delete it with the first of them. */
+static int find_linked(struct undo *u, struct err *e) {
+    int r = 0;
+    for (size_t i = 0; r >= 0 && i < u->n; i++) {
+        struct piece *p = &u->v[i];
+        if (p->linked)
+            r = undo_links(u, p, &p->linked, e);
+        if (p->linked && p->r)
+            p->wave = WAVE_LINKED;
+    }
+    return r;
 }
 
 /* The last wave first; in a wave what was written last first: children before their owners. */
@@ -122,6 +155,8 @@ static void end(struct undo *u) {
 
 static int collect(struct undo *u, struct err *e) {
     int r = journal_effects_each(u->o->journal, u->o->run, -1, collect_one, u, e);
+    if (r >= 0)
+        r = find_linked(u, e);
     if (r < 0)
         return r;
     if (u->n)
@@ -192,6 +227,8 @@ static void look_one(struct undo *u, struct look *l) {
         r = undo_rest(u, l->a, l->p, &rest, &l->err);
     if (r >= 0 && u->o->only)
         keep_what_stays(l);
+    if (r < 0)
+        l->bound = l->p->linked;
     if (r < 0 || rest) {
         l->p->act = ACT_NONE;
         l->p->taken = r < 0 ? TAKEN_FAILED : TAKEN_KEPT;
@@ -263,6 +300,7 @@ static int run_batch(struct undo *u, struct piece *p, size_t n, struct err *e) {
         if (r < 0 && p[i].act != ACT_NONE && p[i].taken == TAKEN_WOULD)
             p[i].act = ACT_NONE;
         p[i].note = arena_strdup(u->a, p[i].note);
+        p[i].bound = v[i].bound;
         arena_free(v[i].a);
     }
     xfree(v);
@@ -392,6 +430,23 @@ static int stop_for_custom(const struct undo *u, const struct piece *p, size_t n
                    hang);
 }
 
+/* Their owners would take them along. */
+static int stop_for_bound(const struct piece *p, size_t n, struct err *e) {
+    size_t bound = 0;
+    const char *first = NULL;
+    for (size_t i = 0; i < n; i++) {
+        bound += p[i].bound;
+        first = first || !p[i].bound ? first : p[i].ref;
+    }
+    if (!bound)
+        return 0;
+    return err_set(e, -EBUSY,
+                   "%zu objects that were there before the run have owners by it still (%s%s) and "
+                   "would be deleted with those, so that nothing goes: set their "
+                   "metadata.ownerReferences right and run `tandem unmigrate` again",
+                   bound, first, bound > 1 ? " and others" : "");
+}
+
 static int run_wave(struct undo *u, struct piece *p, size_t n, size_t before, struct err *e) {
     int r = 0;
     for (size_t i = 0; r >= 0 && i < n; i += BATCH) {
@@ -402,8 +457,10 @@ static int run_wave(struct undo *u, struct piece *p, size_t n, size_t before, st
     }
     if (r >= 0 && !u->o->dry_run) {
         wait_gone(u, p, n);
-        r = stop_for_custom(u, p, n, e);
+        r = stop_for_bound(p, n, e);
     }
+    if (r >= 0 && !u->o->dry_run)
+        r = stop_for_custom(u, p, n, e);
     return r;
 }
 

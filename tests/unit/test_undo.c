@@ -21,8 +21,10 @@
         "persistentvolumes", "PersistentVolume",                                                   \
         CLUSTER) "," RESOURCE("persistentvolumeclaims", "PersistentVolumeClaim",                   \
                               NS) "," RESOURCE("serviceaccounts", "ServiceAccount",                \
-                                               NS) "," RESOURCE("configmaps", "ConfigMap",         \
-                                                                NS) "]}]}]}"
+                                               NS) "," RESOURCE("secrets", "Secret",               \
+                                                                NS) "," RESOURCE("configmaps",     \
+                                                                                 "ConfigMap",      \
+                                                                                 NS) "]}]}]}"
 #define NO_GROUPS "{'kind':'APIGroupDiscoveryList','items':[]}"
 #define BROKEN                                                                                     \
     "{'kind':'APIGroupDiscoveryList','items':[{'metadata':{'name':'metrics.k8s.io'},"              \
@@ -99,6 +101,29 @@ static void created(struct fixture *f, const char *ref, const char *body) {
     ef.state = EFFECT_DONE;
     ef.uid = "u-1";
     ef.resource_version = "1";
+    expect(0, journal_effects_end(f->j, &ef, 1, &e), &e);
+}
+
+/* The run changed what was there, as this merge patch says; copy: of a Secret, else NULL. */
+static void updated(struct fixture *f, const char *ref, const char *was, const char *patch,
+                    const char *copy) {
+    struct err e = {0};
+    struct arena *a = f->b.a;
+    yyjson_mut_doc *d = json_doc(a);
+    yyjson_mut_val *had = yyjson_val_mut_copy(d, lab_json(a, was)), *note = yyjson_mut_obj(d);
+    yyjson_mut_val *sent = yyjson_val_mut_copy(d, lab_json(a, patch));
+    if (copy)
+        json_mut_set_str(d, note, "copy", copy);
+    else
+        json_mut_set(d, note, "restore", previous_reverse(d, sent, had));
+    json_mut_set_str(d, note, "wrote", previous_wrote(a, journal_salt(f->j), sent, had));
+    json_mut_set_bool(d, note, "links", json_mut_get(sent, "metadata", "ownerReferences"));
+    struct journal_effect ef = {.cluster = "b", .ref = ref, .verb = "update"};
+    expect(0, journal_effects_begin(f->j, f->run.id, &ef, 1, &e), &e);
+    ef.previous = json_mut_write(a, note, NULL);
+    ef.uid = json_str(lab_json(a, was), "metadata", "uid");
+    expect(0, journal_effect_note(f->j, &ef, &e), &e);
+    ef.state = EFFECT_DONE;
     expect(0, journal_effects_end(f->j, &ef, 1, &e), &e);
 }
 
@@ -323,6 +348,61 @@ static void completed_is_not_created(void **state) {
 }
 
 #define SYSTEM "/api/v1/namespaces/tandem-system"
+#define OWNED                                                                                      \
+    "'ownerReferences':[{'apiVersion':'v1','kind':'ConfigMap','name':'boss','uid':'u-boss'}]"
+#define BOSS                                                                                       \
+    "{'apiVersion':'v1','kind':'ConfigMap','metadata':{'name':'boss','namespace':'shop',"          \
+    "'uid':'u-1','resourceVersion':'1'}}"
+#define FORBIDDEN    "{'kind':'Status','reason':'Forbidden','message':'no'}"
+#define SECRET(more) "{'apiVersion':'v1','kind':'Secret'," META("s", IN("shop"), more) "}"
+#define KEPT(orig)   "{'metadata':{'annotations':{'tandem.dev/previous':'" orig "'}}}"
+#define BARE_SECRET                                                                                \
+    "{\\'apiVersion\\':\\'v1\\',\\'kind\\':\\'Secret\\',\\'metadata\\':{\\'name\\':\\'s\\',"       \
+    "\\'namespace\\':\\'shop\\'}}"
+
+/* What was there before the run and was given an owner by it is let go before that owner is
+ * deleted, and when it cannot be, nothing is: the garbage collector would take it along. */
+static void owned_ones_are_freed_first(void **state) {
+    (void)state;
+    static const char *const freed = "{\"metadata\":{\"ownerReferences\":null,\"uid\":\"u-1\"";
+    static const struct {
+        const char *name, *ref, *was, *live;
+        int status, copy_status;
+        unsigned freed, deleted;
+    } rows[] = {
+        {"a ConfigMap", "/ConfigMap/shop/c", THING(""), THING("," OWNED), 200, 404, 1, 1},
+        {"refused", "/ConfigMap/shop/c", THING(""), THING("," OWNED), 403, 404, 1, 0},
+        {"its owners taken away by hand", "/ConfigMap/shop/c", THING(""), THING(""), 403, 404, 0,
+         1},
+        {"a Secret", "/Secret/shop/s", SECRET(""), SECRET("," OWNED), 200, 200, 1, 1},
+        {"its copy is gone", "/Secret/shop/s", SECRET(""), SECRET("," OWNED), 200, 404, 0, 0},
+    };
+    for (size_t i = 0; i < COUNT_OF(rows); i++) {
+        AUTO_ARENA a = arena_new();
+        struct unmigrate_result res;
+        struct err e;
+        struct api_row api[] = {
+            {"GET /api ", 200, CORE},
+            {"GET /apis ", 200, NO_GROUPS},
+            {"GET /api/v1/namespaces/shop/configmaps/boss", 200, BOSS},
+            {"GET /api/v1/namespaces/shop/", 200, rows[i].live},
+            {"PATCH /api/v1/namespaces/shop/", rows[i].status,
+             rows[i].status == 200 ? rows[i].live : FORBIDDEN},
+            {"GET " SYSTEM "/secrets/kept", rows[i].copy_status, KEPT(BARE_SECRET)},
+            {"DELETE ", 200, GONE},
+        };
+        struct fixture f = start(a, api, COUNT_OF(api));
+        updated(&f, rows[i].ref, rows[i].was, "{'metadata':{" OWNED "}}",
+                rows[i].copy_status == 200 || strstr(rows[i].ref, "Secret") ? "kept" : NULL);
+        created(&f, "/ConfigMap/shop/boss", BOSS);
+        expect(rows[i].deleted ? 0 : -EBUSY, take_back(&f, NULL, &res, &e), &e);
+        unsigned n_freed = api_count(f.b.api, freed), n_deleted = api_count(f.b.api, "DELETE ");
+        if (n_freed != rows[i].freed || n_deleted != rows[i].deleted)
+            fail_msg("%s: freed %u, deleted %u", rows[i].name, n_freed, n_deleted);
+        finish(&f);
+    }
+}
+
 #define COPY                                                                                       \
     "{'metadata':{'resourceVersion':'9'},'items':[{'type':'tandem.dev/previous','metadata':{"      \
     "'name':'previous-1','uid':'u-2'}}]}"
@@ -369,7 +449,7 @@ int main(void) {
         cmocka_unit_test(completed_is_not_created),  cmocka_unit_test(volumes_are_retained),
         cmocka_unit_test(no_claim_goes_unprotected), cmocka_unit_test(what_hangs_stays_in_sight),
         cmocka_unit_test(namespaces_that_stay),      cmocka_unit_test(copies_are_swept),
-        cmocka_unit_test(creates_that_never_came),
+        cmocka_unit_test(creates_that_never_came),   cmocka_unit_test(owned_ones_are_freed_first),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
