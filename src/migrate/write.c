@@ -406,6 +406,7 @@ static char *update_patch(struct world *w, struct item *it, struct arena *a, yyj
 static int update_once(struct world *w, struct item *it, struct arena *a, struct http_cancel *c,
                        struct err *e) {
     yyjson_val *live;
+    const char *noted = it->noted;
     int r = get_live(w, it, a, c, &live, e);
     if (r < 0)
         return r;
@@ -424,8 +425,9 @@ static int update_once(struct world *w, struct item *it, struct arena *a, struct
     it->requests++;
     r = kube_do(world_opts(w)->dst, a, &req, &resp, e);
     if (r == -EAGAIN && resp.attempts == 1)
-        it->noted = NULL; /* refused at first sight: nothing was changed */
-    it->lost |= r == -EUNKNOWNOUTCOME;
+        it->noted = noted; /* refused at first sight: nothing was changed, by this one */
+    /* Sent more than once, the first may have been carried out, whatever the last was told. */
+    it->lost |= r == -EUNKNOWNOUTCOME || (r < 0 && resp.maybe_sent && resp.attempts > 1);
     return r < 0 ? r : keep_answer(it, a, &resp, e);
 }
 

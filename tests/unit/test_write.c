@@ -2,6 +2,8 @@
  * must not be called failed, or nobody takes it back; what was not must not be called ours. */
 #include "lab.h"
 
+#include <unistd.h>
+
 #include "kube_bench.h"
 #include "migrate/apply_impl.h"
 
@@ -144,6 +146,116 @@ static void every_case(void **state UNUSED) {
     }
 }
 
+#define ANSWER(verb, status, body, times)                                                          \
+    { verb, status, body, NULL, API_WHOLE, times, 0 }
+#define CONFLICT STATUS("Conflict", "modified")
+
+/* An update whose first answer was lost, and which then is refused: what the journal has of it has
+ * to be what was there before the first, and that it may have been carried out. */
+static const struct {
+    const char *name;
+    struct api_row rows[7];
+    bool ok;
+    enum journal_effect_state state;
+    const char *previous; /* part of the note */
+} updates[] = {
+    {"carried out, and twice somebody was faster",
+     {ANSWER("GET", 200, LIVE("b-g", "2", ""), 1),
+      {"PATCH", 200, "", NULL, API_RESET, 1, 0},
+      ANSWER("PATCH", 409, CONFLICT, 2),
+      ANSWER("GET", 200, LIVE("b-g", "1", ""), 0),
+      ANSWER("PATCH", 200, LIVE("b-g", "1", ""), 0)},
+     true,
+     EFFECT_DONE,
+     "\"spec\":{\"size\":2}"},
+    {"refused at first sight, and somebody changed it",
+     {ANSWER("GET", 200, LIVE("b-g", "2", ""), 1), ANSWER("PATCH", 409, CONFLICT, 1),
+      ANSWER("GET", 200, LIVE("b-g", "3", ""), 0), ANSWER("PATCH", 200, LIVE("b-g", "1", ""), 0)},
+     true,
+     EFFECT_DONE,
+     "\"spec\":{\"size\":3}"},
+    {"lost, refused, and then not to be read any more",
+     {ANSWER("GET", 200, LIVE("b-g", "2", ""), 1),
+      {"PATCH", 200, "", NULL, API_RESET, 1, 0},
+      ANSWER("PATCH", 409, CONFLICT, 0),
+      ANSWER("GET", 403, STATUS("Forbidden", "no reading"), 0)},
+     false,
+     EFFECT_UNKNOWN,
+     "\"spec\":{\"size\":2}"},
+    {"refused at first sight, and then not to be read any more",
+     {ANSWER("GET", 200, LIVE("b-g", "2", ""), 1), ANSWER("PATCH", 409, CONFLICT, 0),
+      ANSWER("GET", 403, STATUS("Forbidden", "no reading"), 0)},
+     false,
+     EFFECT_FAILED,
+     "\"spec\":{\"size\":2}"},
+};
+
+struct log {
+    struct journal *j;
+    struct journal_run run;
+    char path[128];
+};
+
+static struct log log_open(const struct bench *b) {
+    struct log l = {0};
+    struct err e = {0};
+    snprintf(l.path, sizeof l.path, "%s/t.db", b->dir);
+    expect(0, journal_open(l.path, false, &l.j, &e), &e);
+    expect(0, journal_run_begin(l.j, 'a', 'b', &l.run, &e), &e);
+    return l;
+}
+
+static void log_close(struct log *l, const struct bench *b) {
+    static const char *const names[] = {"", "-wal", "-shm", ".lock"};
+    journal_close(l->j);
+    for (size_t i = 0; i < COUNT_OF(names); i++)
+        unlink(arena_printf(b->a, "%s%s", l->path, names[i]));
+}
+
+static struct item *write_logged(struct arena *a, struct world *w, struct log *l, const char *src) {
+    yyjson_val *body = lab_json(a, src);
+    struct item *it = NULL;
+    struct err e = {0};
+    world_set_uid_dst(w, world_at(w, 0), "b-boss");
+    expect(0, write_prepare(w, lab_find(w, body), body, &it, &e), &e);
+    expect(0, journal_effects_begin(l->j, l->run.id, &it->effect, 1, &e), &e);
+    it->journal = l->j;
+    it->run = l->run.id;
+    write_item(w, it, NULL);
+    item_outcome(it);
+    expect(0, journal_effects_end(l->j, &it->effect, 1, &e), &e);
+    return it;
+}
+
+static void lost_updates(void **state UNUSED) {
+    for (size_t i = 0; i < COUNT_OF(updates); i++) {
+        size_t n = 0;
+        while (n < COUNT_OF(updates[i].rows) && updates[i].rows[n].want)
+            n++;
+        struct bench b = bench_new(updates[i].rows, n);
+        struct log l = log_open(&b);
+        struct world_opts o = {.dst = b.c, .journal = l.j, .run = l.run.id};
+        struct world *w =
+            lab_world(b.a, &o, "[" OWNER "," CHILD "]", "[" LIVE("b-g", "2", "") "]", NULL);
+        struct object *g = lab_find(w, lab_json(b.a, CHILD));
+        g->verdict = V_UPDATE;
+        struct item *it = write_logged(b.a, w, &l, CHILD);
+        struct journal_effect *v;
+        size_t n_v;
+        expect(0, journal_effects_of(l.j, b.a, l.run.id, "b", it->effect.ref, &v, &n_v, NULL),
+               NULL);
+        const char *noted = strstr(v->previous ? v->previous : "", "\"restore\":");
+        if (it->ok != updates[i].ok || v->state != updates[i].state || n_v != 1 || !noted ||
+            !strstr(noted, updates[i].previous))
+            fail_msg("%s: ok %d, state %d, %s: %s", updates[i].name, it->ok, (int)v->state,
+                     v->previous, it->err.msg);
+        item_free(it);
+        world_free(w);
+        log_close(&l, &b);
+        bench_free(&b);
+    }
+}
+
 /* What backend_prove() leaves: a webhook in the way that could not be taken back is still ours. */
 static void outcomes(void **state UNUSED) {
     static const struct {
@@ -174,6 +286,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(every_case),
         cmocka_unit_test(outcomes),
+        cmocka_unit_test(lost_updates),
     };
     return cmocka_run_group_tests_name("write", tests, NULL, NULL);
 }
