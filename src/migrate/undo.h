@@ -6,7 +6,8 @@
 #include "migrate/object.h"
 #include "migrate/unmigrate.h"
 
-enum undo_act { ACT_NONE, ACT_DELETE, ACT_RESTORE };
+/* ACT_REMAKE: a Secret that is gone, from its copy. */
+enum undo_act { ACT_NONE, ACT_DELETE, ACT_RESTORE, ACT_REMAKE };
 
 /* Small: there may be 100,000. */
 struct piece {
@@ -38,7 +39,7 @@ struct look {
     struct arena *a; /* the thread's */
     yyjson_val *live;
     const char *uid, *rv;
-    yyjson_mut_val *restore; /* merge patch, for ACT_RESTORE */
+    yyjson_mut_val *restore; /* merge patch, for ACT_RESTORE; whole body, for ACT_REMAKE */
     bool bound;              /* piece.bound, as far as is known */
     struct journal_effect effect;
     struct err err;
@@ -53,6 +54,7 @@ int undo_links(struct undo *u, const struct piece *p, bool *ret, struct err *e);
 void undo_act(struct undo *u, struct look *l);
 /* Does a patch that restores an object say whose it is? */
 bool undo_gives_owners(yyjson_mut_val *restore);
+bool undo_brings_back(const struct piece *p); /* it stays or comes back, as it was */
 /* For a Namespace or a CustomResourceDefinition: what is in it that nobody would make again, as a
  * sentence in a; NULL: nothing. */
 int undo_rest(struct undo *u, struct arena *a, const struct piece *p, const char **ret,

@@ -67,9 +67,40 @@ static int restore_once(struct undo *u, struct look *l, struct err *e) {
     return 0;
 }
 
+static int remake_once(struct undo *u, struct look *l, struct err *e) {
+    size_t n;
+    const char *body = json_mut_write(l->a, l->restore, &n);
+    struct kube_req req = {.method = "POST",
+                           .path = kube_path(l->a, l->p->r, l->p->ns, NULL, NULL),
+                           .query = "fieldManager=tandem",
+                           .body = body,
+                           .body_len = n,
+                           .cancel = u->o->cancel};
+    struct kube_resp resp = {0};
+    int r = kube_do(u->o->c, l->a, &req, &resp, e);
+    if (r == -ENOENT) {
+        l->p->taken = TAKEN_MOVED;
+        l->p->note = "somebody has deleted its namespace since";
+        return 0;
+    }
+    if (r >= 0)
+        l->p->taken = TAKEN_RESTORED;
+    return r;
+}
+
+static int act_once(struct undo *u, struct look *l, struct err *e) {
+    switch ((enum undo_act)l->p->act) {
+    case ACT_DELETE: return delete_once(u, l, e);
+    case ACT_RESTORE: return restore_once(u, l, e);
+    case ACT_REMAKE: return remake_once(u, l, e);
+    case ACT_NONE: break;
+    }
+    return 0;
+}
+
 /* Changed between the look and the act, or the answer was lost: look again. */
 static bool look_again(int r) {
-    return r == -EAGAIN || r == -EUNKNOWNOUTCOME;
+    return r == -EAGAIN || r == -EEXIST || r == -EUNKNOWNOUTCOME;
 }
 
 void undo_act(struct undo *u, struct look *l) {
@@ -77,7 +108,7 @@ void undo_act(struct undo *u, struct look *l) {
     uint8_t act = l->p->act;
     for (unsigned i = 0; i < TRIES; i++) {
         l->err = (struct err){0};
-        r = act == ACT_DELETE ? delete_once(u, l, &l->err) : restore_once(u, l, &l->err);
+        r = act_once(u, l, &l->err);
         if (!look_again(r))
             break;
         struct err again = {0};

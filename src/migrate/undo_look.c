@@ -294,14 +294,73 @@ bool undo_gives_owners(yyjson_mut_val *restore) {
     return json_mut_get(restore, "metadata", "ownerReferences");
 }
 
+bool undo_brings_back(const struct piece *p) {
+    return p->act == ACT_RESTORE || p->act == ACT_REMAKE;
+}
+
 static bool has_owners(yyjson_val *live) {
     return yyjson_arr_size(json_get(live, "metadata", "ownerReferences")) > 0;
+}
+
+/* Is one of those that a body names as its owners there? Without any the garbage collector would
+ * delete it again, and has deleted it before. */
+static int owner_lives(const struct undo *u, struct arena *a, const struct piece *p,
+                       yyjson_mut_val *refs, bool *ret, struct err *e) {
+    size_t i, max;
+    yyjson_mut_val *ref;
+    *ret = yyjson_mut_arr_size(refs) == 0;
+    yyjson_mut_arr_foreach (refs, i, max, ref) {
+        const char *api = json_mut_str(ref, "apiVersion"), *name = json_mut_str(ref, "name");
+        const char *slash = api ? strchr(api, '/') : NULL;
+        const char *group = slash ? arena_strndup(a, api, (size_t)(slash - api)) : "";
+        const struct kube_resource *r =
+            kube_discovery_find(u->o->discovery, group, NULL, json_mut_str(ref, "kind"));
+        yyjson_val *owner;
+        if (!r || !name)
+            continue;
+        int got = kube_get(u->o->c, a, kube_path(a, r, r->namespaced ? p->ns : NULL, name, NULL),
+                           NULL, &owner, e);
+        if (got < 0 && got != -ENOENT)
+            return got;
+        *ret |= got >= 0 && str_eq(json_str(owner, "metadata", "uid"), json_mut_str(ref, "uid"));
+    }
+    return 0;
+}
+
+/* Gone, and not by us. Of a Secret there is a copy to make it anew from. */
+static int look_gone(const struct undo *u, struct look *l, struct history *h, struct err *e) {
+    yyjson_mut_val *was;
+    bool lives;
+    if (h->created)
+        return leave(l, TAKEN_ALREADY, NULL);
+    int r = h->copy ? keep_fetch(u->o->c, l->a, h->doc, h->copy, &was, e) : -ENOENT;
+    if (r == -ENOENT)
+        return leave(l, TAKEN_MOVED, "somebody has deleted it since");
+    if (r >= 0)
+        r = owner_lives(u, l->a, l->p, json_mut_get(was, "metadata", "ownerReferences"), &lives, e);
+    if (r < 0)
+        return r;
+    if (!lives)
+        return leave(l, TAKEN_MOVED, "has gone with its owner since");
+    l->restore = was;
+    l->p->act = ACT_REMAKE;
+    return 0;
+}
+
+/* Another uid: made anew by somebody, or by us (ACT_REMAKE) without an answer to that. */
+static int look_replaced(const struct undo *u, struct look *l, struct history *h, struct err *e) {
+    int r = h->copy ? secret_restore(u, l, h, e) : -ENOENT;
+    if (r < 0 && r != -ENOENT)
+        return r;
+    return r >= 0 && yyjson_mut_obj_size(h->restore) == 0
+               ? leave(l, TAKEN_ALREADY, NULL)
+               : leave(l, TAKEN_MOVED, "somebody has made it anew since");
 }
 
 static int look_updated(const struct undo *u, struct look *l, struct history *h, struct err *e) {
     struct leaves wrote;
     if (h->uid && !str_eq(h->uid, l->uid))
-        return leave(l, TAKEN_MOVED, "somebody has made it anew since");
+        return look_replaced(u, l, h, e);
     if (h->copy) {
         int r = secret_restore(u, l, h, e);
         l->bound = r == -ENOENT && h->links && has_owners(l->live);
@@ -363,8 +422,7 @@ int undo_look(struct undo *u, struct look *l, struct err *e) {
         return leave(l, TAKEN_ALREADY, NULL);
     r = kube_get(u->o->c, a, undo_path(a, l->p), NULL, &l->live, e);
     if (r == -ENOENT)
-        return leave(l, h.created ? TAKEN_ALREADY : TAKEN_MOVED,
-                     h.created ? NULL : "somebody has deleted it since");
+        return look_gone(u, l, &h, e);
     if (r < 0)
         return r;
     l->uid = json_str(l->live, "metadata", "uid");

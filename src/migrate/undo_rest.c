@@ -50,7 +50,7 @@ static bool is_going(const struct rest *rest, yyjson_val *item) {
     const struct piece *p =
         map_get(rest->u->by_ref, object_ref_of(a, rest->r->group, rest->r->kind, ns ? ns : "",
                                                json_str(item, "metadata", "name")));
-    return p && (p->taken == TAKEN_WOULD || p->taken == TAKEN_DELETED) && p->act != ACT_RESTORE;
+    return p && (p->taken == TAKEN_WOULD || p->taken == TAKEN_DELETED) && !undo_brings_back(p);
 }
 
 static int add(void *ctx, yyjson_val *item, struct err *e UNUSED) {

@@ -207,7 +207,7 @@ static void keep_what_stays(struct look *l) {
         l->p->act == ACT_DELETE &&
         str_eq(json_str(l->live, "spec", "persistentVolumeClaimRetentionPolicy", "whenDeleted"),
                "Delete");
-    if (l->p->act == ACT_RESTORE)
+    if (undo_brings_back(l->p))
         l->p->note = "was there before the run";
     else if (claims)
         l->p->note = "its claims would be deleted with it: "
@@ -490,9 +490,9 @@ static void tell(struct undo *u, struct unmigrate_result *ret) {
             .title = arena_printf(u->a, "%s %s%s%s", part[1], p->ns, *p->ns ? "/" : "", p->name),
             .ref = p->ref,
             .taken = p->taken,
-            .note = p->note && *p->note                                ? p->note
-                    : p->taken == TAKEN_WOULD && p->act == ACT_RESTORE ? "its previous values"
-                                                                       : NULL};
+            .note = p->note && *p->note                              ? p->note
+                    : p->taken == TAKEN_WOULD && undo_brings_back(p) ? "its previous values"
+                                                                     : NULL};
         *tail = x;
         tail = &x->next;
     }

@@ -444,12 +444,120 @@ static void copies_are_swept(void **state) {
     }
 }
 
+#define COPY_OF(more)                                                                              \
+    "{'metadata':{'annotations':{'tandem.dev/previous':'{\\'apiVersion\\':\\'v1\\',\\'kind\\':"    \
+    "\\'Secret\\',\\'metadata\\':{\\'name\\':\\'s\\',\\'namespace\\':\\'shop\\'" more "}}'}},"     \
+    "'data':{'k':'dg=='}}"
+#define HAS_BOSS                                                                                   \
+    ",\\'ownerReferences\\':[{\\'apiVersion\\':\\'v1\\',\\'kind\\':\\'ConfigMap\\',\\'name\\':"    \
+    "\\'boss\\',\\'uid\\':\\'u-1\\'}]"
+#define ANEW(value)                                                                                \
+    "{'apiVersion':'v1','kind':'Secret','metadata':{'name':'s','namespace':'shop','uid':'u-9',"    \
+    "'resourceVersion':'9'},'data':{'k':'" value "'}}"
+#define NOT_FOUND "{'kind':'Status','reason':'NotFound','message':'gone'}"
+#define EXISTS    "{'kind':'Status','reason':'AlreadyExists','message':'there is one'}"
+
+/* A Secret that the run changed and that was deleted since comes back from its copy: once, also
+ * when the answer to that was lost, and not under the hands of one who has made another. */
+static void deleted_secrets_come_back(void **state) {
+    (void)state;
+    static const char *const path = "GET /api/v1/namespaces/shop/secrets/s";
+    static const struct {
+        const char *name, *copy, *boss;
+        struct api_row live[2], post;
+        enum taken taken;
+        unsigned posts;
+    } rows[] = {
+        {"deleted",
+         COPY_OF(""),
+         NULL,
+         {{path, 404, NOT_FOUND}, {path, 404, NOT_FOUND}},
+         {"POST ", 201, ANEW("dg==")},
+         TAKEN_RESTORED,
+         1},
+        {"its copy is gone",
+         NULL,
+         NULL,
+         {{path, 404, NOT_FOUND}, {path, 404, NOT_FOUND}},
+         {"POST ", 201, ANEW("dg==")},
+         TAKEN_MOVED,
+         0},
+        {"its owner is there",
+         COPY_OF(HAS_BOSS),
+         BOSS,
+         {{path, 404, NOT_FOUND}, {path, 404, NOT_FOUND}},
+         {"POST ", 201, ANEW("dg==")},
+         TAKEN_RESTORED,
+         1},
+        {"its owner is gone too",
+         COPY_OF(HAS_BOSS),
+         NULL,
+         {{path, 404, NOT_FOUND}, {path, 404, NOT_FOUND}},
+         {"POST ", 201, ANEW("dg==")},
+         TAKEN_MOVED,
+         0},
+        {"so is its namespace",
+         COPY_OF(""),
+         NULL,
+         {{path, 404, NOT_FOUND}, {path, 404, NOT_FOUND}},
+         {"POST ", 404, NOT_FOUND},
+         TAKEN_MOVED,
+         1},
+        {"the answer was lost",
+         COPY_OF(""),
+         NULL,
+         {{path, 404, NOT_FOUND, .times = 1}, {path, 200, ANEW("dg==")}},
+         {"POST ", 201, "", .end = API_RESET},
+         TAKEN_ALREADY,
+         1},
+        {"somebody was faster",
+         COPY_OF(""),
+         NULL,
+         {{path, 404, NOT_FOUND, .times = 1}, {path, 200, ANEW("eA==")}},
+         {"POST ", 409, EXISTS},
+         TAKEN_MOVED,
+         1},
+        {"another by hand",
+         COPY_OF(""),
+         NULL,
+         {{path, 200, ANEW("eA==")}, {path, 200, ANEW("eA==")}},
+         {"POST ", 201, ANEW("dg==")},
+         TAKEN_MOVED,
+         0},
+    };
+    for (size_t i = 0; i < COUNT_OF(rows); i++) {
+        AUTO_ARENA a = arena_new();
+        struct unmigrate_result res;
+        struct err e;
+        struct api_row api[] = {
+            {"GET /api ", 200, CORE},
+            {"GET /apis ", 200, NO_GROUPS},
+            {"GET " SYSTEM "/secrets/kept", rows[i].copy ? 200 : 404,
+             rows[i].copy ? rows[i].copy : NOT_FOUND},
+            {"GET /api/v1/namespaces/shop/configmaps/boss", rows[i].boss ? 200 : 404,
+             rows[i].boss ? rows[i].boss : NOT_FOUND},
+            rows[i].live[0],
+            rows[i].live[1],
+            rows[i].post,
+        };
+        struct fixture f = start(a, api, COUNT_OF(api));
+        updated(&f, "/Secret/shop/s", SECRET(""), "{'data':{'k':'eA=='}}", "kept");
+        expect(0, take_back(&f, NULL, &res, &e), &e);
+        unsigned posts = api_count(f.b.api, "POST "), sent = api_count(f.b.api, "\"k\":\"dg==\"");
+        if (res.items->taken != rows[i].taken || posts != rows[i].posts || sent != posts)
+            fail_msg("%s: %s (%s), %u posts, %u with the data", rows[i].name,
+                     taken_name(res.items->taken), res.items->note, posts, sent);
+        finish(&f);
+    }
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(completed_is_not_created),  cmocka_unit_test(volumes_are_retained),
         cmocka_unit_test(no_claim_goes_unprotected), cmocka_unit_test(what_hangs_stays_in_sight),
         cmocka_unit_test(namespaces_that_stay),      cmocka_unit_test(copies_are_swept),
         cmocka_unit_test(creates_that_never_came),   cmocka_unit_test(owned_ones_are_freed_first),
+        cmocka_unit_test(deleted_secrets_come_back),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -9,6 +9,10 @@ cat >>"$work/tandem.yaml" <<YAML
 rules:
   - match: {kind: Secret, namespace: $ns, name: theirs}
     overwrite: true
+  - match: {kind: Secret, namespace: $ns, name: linked}
+    overwrite: true
+  - match: {kind: Secret, namespace: $ns, name: deleted}
+    overwrite: true
   - match: {kind: ConfigMap, namespace: $ns, name: theirs-too}
     overwrite: true
 YAML
@@ -26,6 +30,7 @@ for k in ka kb; do $k create namespace "$ns" >/dev/null; done
 # B's own of the same names, before any run.
 kb create secret generic -n "$ns" theirs --from-literal=password=b-has-this --from-literal=only-b=1 >/dev/null
 kb annotate secret -n "$ns" theirs by=b >/dev/null
+for s in linked deleted; do kb create secret generic -n "$ns" $s --from-literal=password=b-has-this >/dev/null; done
 kb create configmap -n "$ns" theirs-too --from-literal=a=b >/dev/null
 kb create configmap -n "$ns" foreign --from-literal=a=b >/dev/null
 within 20 sh -c "kubectl --context paas-b get sa default configmap/kube-root-ca.crt -n $ns >/dev/null 2>&1"
@@ -58,6 +63,13 @@ metadata: {name: web, namespace: $ns}
 spec: {replicas: 0, selector: {matchLabels: {app: web}}, template: {metadata: {labels: {app: web}}, spec: {containers: [{name: c, image: i}]}}}
 YAML
 
+# In A one of them belongs to a Deployment; in B it will, and not go with it.
+anew boss | sed 's/name: anew/name: boss/' | ka create -f - >/dev/null
+owner=$(val ka deploy/boss '{.metadata.uid}')
+for s in linked deleted; do ka create secret generic -n "$ns" $s --from-literal=password=a-has-this >/dev/null; done
+ka patch secret -n "$ns" linked --type merge -p \
+    '{"metadata":{"ownerReferences":[{"apiVersion":"apps/v1","kind":"Deployment","name":"boss","uid":"'"$owner"'"}]}}' >/dev/null
+
 # --- written by somebody else ---
 exits 'another object of the name blocks' 1 migrate
 like 'and is named' "$(cat "$work/out")" 'blocked +ConfigMap [^ ]*/foreign'
@@ -66,8 +78,10 @@ is 'one that a rule overwrites has what A has' "$(val kb secret/theirs '{.data.p
     "$(printf a-has-this | base64)"
 is 'so has the ConfigMap' "$(val kb configmap/theirs-too '{.data.a}')" a
 is "the Secret's previous values are kept in B" \
-    "$(kb get secret -n tandem-system -o json | jq -r '.items[] | .data.password // empty')" \
+    "$(kb get secret -n tandem-system -o json | jq -r '.items[] | .data.password // empty' | sort -u)" \
     "$(printf b-has-this | base64)"
+is 'one has the owner that it has in A' "$(val kb secret/linked '{.metadata.ownerReferences[*].uid}')" \
+    "$(val kb deploy/boss '{.metadata.uid}')"
 not_ok 'and not in the journal' grep -qa -e b-has-this -e "$(printf b-has-this | base64)" "$work"/tandem.db*
 
 # --- changed since ---
@@ -129,11 +143,18 @@ like 'nothing is made anew twice' "$(cat "$work/out")" '^0 written'
 # --- taken back ---
 sleep 1.1
 kb patch secret -n "$ns" theirs --type merge -p '{"stringData":{"later":"hand"}}' >/dev/null
-exits 'what B changed since is left' 2 "$TANDEM" unmigrate -f "$work/tandem.yaml" --yes
+linked=$(val kb secret/linked '{.metadata.uid}')
+kb delete secret -n "$ns" deleted >/dev/null
+exits 'what B changed since is left' 2 "$TANDEM" unmigrate -f "$work/tandem.yaml" --yes -o wide
 like 'by name' "$(cat "$work/out")" 'moved on +ConfigMap [^ ]*/both: changed since'
 like 'a Secret by field' "$(cat "$work/out")" 'moved on +Secret [^ ]*/theirs: changed since: /data/later'
 is 'but its other fields are as they were' "$(val kb secret/theirs '{.data.password}{.data.later}')" \
     "$(printf b-has-this | base64)$(printf hand | base64)"
+like 'one that was deleted is restored' "$(cat "$work/out")" 'restored +Secret [^ ]*/deleted'
+is 'with what it had' "$(val kb secret/deleted '{.data.password}')" "$(printf b-has-this | base64)"
+within 30 sh -c "! kubectl --context paas-b get deploy -n $ns boss >/dev/null 2>&1"
+sleep 3 # for the garbage collector, which must not want it
+is 'one whose owner went is there, the same' "$(val kb secret/linked '{.metadata.uid} {.metadata.ownerReferences}')" "$linked "
 exits 'with --force all of it' 0 "$TANDEM" unmigrate -f "$work/tandem.yaml" --yes --force
 within 30 sh -c '! kubectl --context paas-b get ns tandem-system >/dev/null 2>&1'
 tap_result $? 'the copies are gone'
