@@ -334,6 +334,12 @@ void world_made_room(struct object *o) {
     o->verdict = o->held ? V_HOLD : V_CREATE;
 }
 
+/* A run wrote one of this name, and what has it now is another. */
+static bool is_replacement(const struct world *w, const struct object *o) {
+    return !o->ours &&
+           world_wrote(w, o->kind->src->group, o->kind->src->kind, o->ns, o->name, NULL);
+}
+
 static void decide_by_destination(struct world *w, struct object *o) {
     if (!o->in_dst || (o->verdict != V_CREATE && o->verdict != V_HOLD))
         return;
@@ -354,6 +360,8 @@ static void decide_by_destination(struct world *w, struct object *o) {
         decide(o, V_SAME, o->rule, held_now ? "held there as it should be" : "already there");
         if (o->kept)
             o->note = told_apart(w, o, CHANGE_KEEP, "there, changed since by others, and kept: ");
+        else if (!o->note && !merge && is_replacement(w, o))
+            o->note = "there, but made anew by others since the run wrote one of this name";
     } else if (ours && o->clash) {
         decide(o, V_BLOCK, "conflict",
                told_apart(w, o, CHANGE_CLASH,
@@ -380,9 +388,14 @@ static void decide_by_destination(struct world *w, struct object *o) {
     } else if (o->facts_dst & FACT_SYSTEM_MADE) {
         decide(o, V_SKIP, "destination-own", "the destination made its own");
     } else {
-        decide(o, V_BLOCK, "foreign",
-               "the destination has another object of this name that no run of this environment "
-               "wrote; delete or rename it, or skip it or overwrite it by a rule");
+        decide(
+            o, V_BLOCK, "foreign",
+            is_replacement(w, o)
+                ? "others have made it anew in the destination since the run wrote one of this "
+                  "name: "
+                  "it is theirs; delete or rename it, or skip it or overwrite it by a rule"
+                : "the destination has another object of this name that no run of this environment "
+                  "wrote; delete or rename it, or skip it or overwrite it by a rule");
     }
 }
 

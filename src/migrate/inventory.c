@@ -188,7 +188,7 @@ static struct object *make_record(struct reader *r, const struct kind *k, yyjson
     o->facts = facts_read(k->src->group, k->src->kind, item);
     o->owners = facts_owners(r->a, item);
     o->user_rule = (int16_t)classify_user_rule(r->w, k->src, item);
-    o->ours = world_wrote(r->w, k->src->group, k->src->kind, o->ns, o->name);
+    o->ours = world_wrote(r->w, k->src->group, k->src->kind, o->ns, o->name, NULL);
     o->singleton = singleton_of(k->src->group, k->src->kind, item);
     o->maker = *o->ns ? maker_id(r->w, item) : 0;
     note_trait(r, o, item);
@@ -200,7 +200,7 @@ static struct object *make_record(struct reader *r, const struct kind *k, yyjson
 /* Namespace default is as old as the cluster: what makes something in each may have come later. */
 static bool counts_for_census(const struct world *w, const char *ns) {
     return !rules_system_namespace(ns) && !rules_tandem_namespace(ns) && !str_eq(ns, "default") &&
-           !world_wrote(w, "", "Namespace", NULL, ns);
+           !world_wrote(w, "", "Namespace", NULL, ns, NULL);
 }
 
 static void count_destination(struct reader *r, const struct kind *k, yyjson_val *dst) {
@@ -213,7 +213,7 @@ static void count_destination(struct reader *r, const struct kind *k, yyjson_val
     }
     const char *maker = pernamespace_maker(dst);
     if (maker && !json_get(dst, "metadata", "ownerReferences") && counts_for_census(r->w, ns) &&
-        !world_wrote(r->w, k->src->group, k->src->kind, ns, name))
+        !world_wrote(r->w, k->src->group, k->src->kind, ns, name, json_str(dst, "metadata", "uid")))
         census_add(r->census, k->src, name, maker);
 }
 
@@ -225,9 +225,12 @@ static void note_uid(struct reader *r, yyjson_val *dst) {
 
 static void note_destination(struct reader *r, struct object *o, yyjson_val *dst, bool skipped) {
     /* A server gives every object a uid; an export may have lost it. */
+    const char *uid = json_str(dst, "metadata", "uid");
     world_lock(r->w);
-    world_set_uid_dst(r->w, o, json_str(dst, "metadata", "uid"));
+    world_set_uid_dst(r->w, o, uid);
     world_unlock(r->w);
+    o->ours =
+        o->ours && world_wrote(r->w, o->kind->src->group, o->kind->src->kind, o->ns, o->name, uid);
     o->facts_dst = facts_read(o->kind->src->group, o->kind->src->kind, dst);
     o->owners_dst = skipped ? NULL : facts_owners(r->a, dst);
 }
@@ -239,7 +242,7 @@ static void note_left_over(struct reader *r, const struct kind *k, yyjson_val *d
         return;
     const char *ns = json_str(dst, "metadata", "namespace");
     const char *name = json_str(dst, "metadata", "name");
-    if (world_wrote(r->w, k->src->group, k->src->kind, ns, name))
+    if (world_wrote(r->w, k->src->group, k->src->kind, ns, name, json_str(dst, "metadata", "uid")))
         strvec_fmt(&r->left_over, "%s %s%s%s", k->src->kind, ns ? ns : "", ns ? "/" : "", name);
 }
 

@@ -23,7 +23,8 @@ char *undo_path(struct arena *a, const struct piece *p) {
 struct history {
     bool created, doubtful; /* doubtful: no answer to the create was ever seen */
     bool written, updated;
-    const char *uid, *rv; /* of the newest write that was answered */
+    const char *uid;
+    const char *rv; /* of the newest write that was answered */
     const char *leaves[SETS_MAX];
     size_t n_leaves;
     yyjson_mut_doc *doc;
@@ -59,13 +60,16 @@ static bool was_completed(struct arena *a, const char *ref, const char *previous
 
 static void add_write(struct arena *a, struct history *h, const struct journal_effect *ef) {
     bool create = str_eq(ef->verb, "create") && !was_completed(a, ef->ref, ef->previous);
+    bool another = ef->uid && h->uid && !str_eq(ef->uid, h->uid);
+    if (another) /* of the same name: what follows is new */
+        *h = (struct history){.doc = h->doc};
     if (!h->written)
         h->created = h->doubtful = create;
     h->updated = h->written;
     h->written = true;
+    h->uid = ef->uid ? ef->uid : h->uid;
     if (ef->state == EFFECT_DONE) {
         h->doubtful = false;
-        h->uid = ef->uid ? ef->uid : h->uid;
         h->rv = ef->resource_version;
     }
     if (ef->leaves && h->n_leaves < SETS_MAX)

@@ -109,6 +109,19 @@ static void note_kind(struct world *w, const char *ref) {
         map_put(w->kinds_ours, arena_strdup(w->a, key), w);
 }
 
+/* A create whose answer nobody has seen may have made what is there now; an update without a uid
+ * was never sent (previous.h). */
+static void remember_uid(struct world *w, const struct journal_effect *ef) {
+    bool done = ef->state == EFFECT_DONE;
+    if (ef->uid) {
+        uid_set_add(&w->uids_ours, uid_of(ef->uid));
+        if (done && map_has(w->in_doubt, ef->ref))
+            map_put(w->in_doubt, ef->ref, NULL);
+    } else if (done || str_eq(ef->verb, "create")) {
+        map_put(w->in_doubt, arena_strdup(w->a, ef->ref), w);
+    }
+}
+
 static int remember_ours(void *ctx, const struct journal_effect *ef) {
     struct world *w = ctx;
     char slot[2] = {w->o.dst_slot, 0};
@@ -117,6 +130,7 @@ static int remember_ours(void *ctx, const struct journal_effect *ef) {
     if (is_writing(ef->verb) && ef->state != EFFECT_FAILED) {
         uid_set_add(&w->ours, uid_of(ef->ref));
         note_kind(w, ef->ref);
+        remember_uid(w, ef);
         if (map_has(w->taken_back, ef->ref)) /* and written again */
             map_put(w->taken_back, ef->ref, NULL);
     } else if (is_taking_back(ef->verb) && ef->state == EFFECT_DONE) {
@@ -133,6 +147,7 @@ static struct world *world_make(const struct world_opts *o) {
     w->odd_uids = map_new();
     w->sa_secrets = map_new();
     w->taken_back = map_new();
+    w->in_doubt = map_new();
     w->consumers = map_new();
     w->selectors = map_new();
     w->volumes = map_new();
@@ -151,6 +166,7 @@ static int read_journal(struct world *w, struct err *e) {
         return 0;
     int r = journal_effects_each(w->o.journal, w->o.run, -1, remember_ours, w, e);
     uid_set_sort(&w->ours);
+    uid_set_sort(&w->uids_ours);
     return r;
 }
 
@@ -213,10 +229,12 @@ void world_free(struct world *w) {
     index_done(&w->by_uid);
     uid_set_done(&w->uids_dst);
     uid_set_done(&w->ours);
+    uid_set_done(&w->uids_ours);
     map_free(w->kinds_ours);
     map_free(w->odd_uids);
     map_free(w->sa_secrets);
     map_free(w->taken_back);
+    map_free(w->in_doubt);
     map_free(w->consumers);
     map_free(w->selectors);
     map_free(w->volumes);
@@ -321,13 +339,15 @@ const char *world_uid_dst(struct world *w, struct arena *a, const struct object 
 }
 
 bool world_wrote(const struct world *w, const char *group, const char *kind, const char *ns,
-                 const char *name) {
+                 const char *name, const char *uid) {
     char ref[REF_MAX];
     if (!w->ours.n)
         return false;
     int n = snprintf(ref, sizeof ref, "%s/%s/%s/%s", group, kind, ns ? ns : "", name);
-    return n > 0 && (size_t)n < sizeof ref && uid_set_has(&w->ours, uid_of(ref)) &&
-           !map_get(w->taken_back, ref);
+    if (n < 0 || (size_t)n >= sizeof ref || !uid_set_has(&w->ours, uid_of(ref)) ||
+        map_get(w->taken_back, ref))
+        return false;
+    return str_empty(uid) || uid_set_has(&w->uids_ours, uid_of(uid)) || map_get(w->in_doubt, ref);
 }
 
 bool world_wrote_kind(const struct world *w, const struct kube_resource *r) {

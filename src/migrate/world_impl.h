@@ -28,19 +28,21 @@ struct world {
     size_t n_kinds;
     struct object_list objects;
     struct index by_ref, by_uid;
-    struct uid_set uids_dst; /* every uid seen in the destination */
-    struct uid_set ours;     /* uid_of() of each ref that a run of this environment wrote */
-    struct map *kinds_ours;  /* "GROUP/KIND" of those */
-    struct map *odd_uids;    /* uid_text() of those that are no UUID -> their text */
-    struct map *taken_back;  /* refs that the run wrote and that unmigrate took back: value set */
-    struct map *sa_secrets;  /* "ns/name" listed by a ServiceAccount */
-    struct map *consumers;   /* "ns/Kind/name" that KEDA scales by a queue */
-    struct map *selectors;   /* namespace -> struct selector of its Services */
-    struct trait *traits;    /* of what may look like a singleton */
-    struct map *generated;   /* "GROUP/KIND/NAME" -> struct generated (pernamespace.h), or NULL */
-    size_t namespaces_dst;   /* of the destination: no system's, not written by us */
-    struct strvec makers;    /* controllers' names, object.maker is the place from 1; under lock */
-    struct map *volumes;     /* PersistentVolumes of the source that are recreated */
+    struct uid_set uids_dst;  /* every uid seen in the destination */
+    struct uid_set ours;      /* uid_of() of each ref that a run of this environment wrote */
+    struct uid_set uids_ours; /* of the objects that those refs were then */
+    struct map *in_doubt;     /* refs of it whose uid nobody knows: value set */
+    struct map *kinds_ours;   /* "GROUP/KIND" of those */
+    struct map *odd_uids;     /* uid_text() of those that are no UUID -> their text */
+    struct map *taken_back;   /* refs that the run wrote and that unmigrate took back: value set */
+    struct map *sa_secrets;   /* "ns/name" listed by a ServiceAccount */
+    struct map *consumers;    /* "ns/Kind/name" that KEDA scales by a queue */
+    struct map *selectors;    /* namespace -> struct selector of its Services */
+    struct trait *traits;     /* of what may look like a singleton */
+    struct map *generated;    /* "GROUP/KIND/NAME" -> struct generated (pernamespace.h), or NULL */
+    size_t namespaces_dst;    /* of the destination: no system's, not written by us */
+    struct strvec makers;     /* controllers' names, object.maker is the place from 1; under lock */
+    struct map *volumes;      /* PersistentVolumes of the source that are recreated */
     struct service_range ranges[8];
     size_t n_ranges;
     struct scrub_env env;
@@ -65,9 +67,11 @@ void world_index(struct world *w);
  * the user's does not fit. */
 int world_judge(struct world *w, struct object *o, struct arena *a, struct arena *tmp,
                 yyjson_val *src, yyjson_val *dst, struct err *e);
-/* Has a run of this environment written the object of this reference? */
+/* Has a run of this environment written the object of this reference? uid: the one that it has in
+ * the destination now; another than it had when it was written is another object's. NULL: under
+ * this name at all. */
 bool world_wrote(const struct world *w, const char *group, const char *kind, const char *ns,
-                 const char *name);
+                 const char *name, const char *uid);
 /* Any object of this kind? */
 bool world_wrote_kind(const struct world *w, const struct kube_resource *r);
 /* classify.c */

@@ -403,11 +403,24 @@ static char *update_patch(struct world *w, struct item *it, struct arena *a, yyj
     return json_mut_write(a, patch, ret_len);
 }
 
+/* Is it what was looked at when the update was decided? What is completed may be any. */
+static int same_object(const struct object *o, yyjson_val *live, struct err *e) {
+    if (!o->in_dst || object_merges(o) || !uid_given(o->uid_dst) ||
+        uid_same(o->uid_dst, uid_of(json_str(live, "metadata", "uid"))))
+        return 0;
+    return err_set(
+        e, -ESTALE,
+        "another object of this name has taken its place in the destination; run `tandem "
+        "migrate` again");
+}
+
 static int update_once(struct world *w, struct item *it, struct arena *a, struct http_cancel *c,
                        struct err *e) {
     yyjson_val *live;
     const char *noted = it->noted;
     int r = get_live(w, it, a, c, &live, e);
+    if (r >= 0)
+        r = same_object(it->o, live, e);
     if (r < 0)
         return r;
     struct kube_req req = {.method = "PATCH",

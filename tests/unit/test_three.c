@@ -362,11 +362,73 @@ static void taken_back(void **state) {
     }
 }
 
+/* Another has made an object of the name anew: that one is not the run's, unless nobody knows which
+ * one the run's was. */
+static void replaced(void **state) {
+    (void)state;
+#define LIVE(uid)                                                                                  \
+    "[{'apiVersion':'v1','kind':'ConfigMap','metadata':{'name':'x','namespace':'n','uid':'" uid    \
+    "'},'data':{'a':'1'}}]"
+    struct write {
+        const char *verb, *uid;
+        enum journal_effect_state state;
+    };
+    static const struct {
+        const char *name;
+        struct write writes[2];
+        bool ours;
+    } cases[] = {
+        {"the run's", {{"create", "u-2", EFFECT_DONE}}, true},
+        {"another", {{"create", "u-1", EFFECT_DONE}}, false},
+        {"no answer to the create", {{"create", NULL, EFFECT_INTENT}}, true},
+        {"no answer to the first, and one to the second",
+         {{"create", NULL, EFFECT_INTENT}, {"create", "u-1", EFFECT_DONE}},
+         false},
+        {"taken over by an update",
+         {{"create", "u-1", EFFECT_DONE}, {"update", "u-2", EFFECT_DONE}},
+         true},
+        {"by one whose answer was lost",
+         {{"create", "u-1", EFFECT_DONE}, {"update", "u-2", EFFECT_UNKNOWN}},
+         true},
+        {"an update that was never sent",
+         {{"create", "u-1", EFFECT_DONE}, {"update", NULL, EFFECT_INTENT}},
+         false},
+    };
+    for (size_t i = 0; i < COUNT_OF(cases); i++) {
+        AUTO_ARENA a = arena_new();
+        struct err e = {0};
+        struct run_of r = run_new(a);
+        for (size_t k = 0; k < 2 && cases[i].writes[k].verb; k++) {
+            const struct write *x = &cases[i].writes[k];
+            struct journal_effect ef = {.cluster = "b", .ref = "/ConfigMap/n/x", .verb = x->verb};
+            assert_int_equal(journal_effects_begin(r.j, r.run.id, &ef, 1, &e), 0);
+            ef.uid = x->uid;
+            ef.state = x->state;
+            assert_int_equal(journal_effects_end(r.j, &ef, 1, &e), 0);
+        }
+        struct world *w = lab_world(a, &r.wo, "[" CM("'a':'2'") "]", LIVE("u-2"), NULL);
+        const struct object *o = world_at(w, 0);
+        if (o->ours != cases[i].ours || o->verdict != (cases[i].ours ? V_UPDATE : V_BLOCK) ||
+            (!o->ours && !strstr(o->why, "made it anew")))
+            fail_msg("%s: ours %d, %s: %s", cases[i].name, o->ours, verdict_name(o->verdict),
+                     o->why);
+        world_free(w);
+        w = lab_world(a, &r.wo, "[" CM("'a':'1'") "]", LIVE("u-2"), NULL);
+        o = world_at(w, 0);
+        assert_int_equal(o->verdict, V_SAME);
+        if (!o->note == !cases[i].ours)
+            fail_msg("%s, equal: %s", cases[i].name, o->note);
+        world_free(w);
+        run_free(a, &r);
+    }
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(three_way),  cmocka_unit_test(coarse),       cmocka_unit_test(autoscaled),
         cmocka_unit_test(immutable),  cmocka_unit_test(fixed_fields), cmocka_unit_test(overwrite),
         cmocka_unit_test(taken_back), cmocka_unit_test(made_anew),    cmocka_unit_test(lost_hold),
+        cmocka_unit_test(replaced),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

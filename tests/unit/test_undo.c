@@ -444,6 +444,37 @@ static void copies_are_swept(void **state) {
     }
 }
 
+/* The run's was replaced by another's, which a later update of the run took for its own: that is
+ * given back, and never deleted. */
+static void anothers_is_never_deleted(void **state) {
+    (void)state;
+    static const char was[] = "{'apiVersion':'v1','kind':'ConfigMap','metadata':{'name':'c',"
+                              "'namespace':'shop','uid':'u-2','resourceVersion':'7'}}";
+    static const char now[] =
+        "{'apiVersion':'v1','kind':'ConfigMap','metadata':{'name':'c',"
+        "'namespace':'shop','uid':'u-2','resourceVersion':'8'},'data':{'a':'1'}}";
+    AUTO_ARENA a = arena_new();
+    struct unmigrate_result res;
+    struct err e = {0};
+    struct api_row api[] = {
+        {"GET /api ", 200, CORE},
+        {"GET /apis ", 200, NO_GROUPS},
+        {"DELETE ", 200, GONE},
+        {"GET /api/v1/namespaces/shop/configmaps/c", 200, now},
+        {"PATCH /api/v1/namespaces/shop/configmaps/c", 200, was},
+    };
+    struct fixture f = start(a, api, COUNT_OF(api));
+    created(&f, "/ConfigMap/shop/c", THING(""));
+    updated(&f, "/ConfigMap/shop/c", was, "{'data':{'a':'1'}}", NULL);
+    struct unmigrate_opts o = {
+        .c = f.b.c, .slot = 'b', .discovery = f.d, .journal = f.j, .run = f.run.id, .force = true};
+    expect(0, unmigrate(a, &o, &res, &e), &e);
+    assert_int_equal(res.items->taken, TAKEN_RESTORED);
+    assert_int_equal(api_count(f.b.api, "DELETE "), 0);
+    assert_int_equal(api_count(f.b.api, "{\"data\":null"), 1);
+    finish(&f);
+}
+
 #define COPY_OF(more)                                                                              \
     "{'metadata':{'annotations':{'tandem.dev/previous':'{\\'apiVersion\\':\\'v1\\',\\'kind\\':"    \
     "\\'Secret\\',\\'metadata\\':{\\'name\\':\\'s\\',\\'namespace\\':\\'shop\\'" more "}}'}},"     \
@@ -557,7 +588,7 @@ int main(void) {
         cmocka_unit_test(no_claim_goes_unprotected), cmocka_unit_test(what_hangs_stays_in_sight),
         cmocka_unit_test(namespaces_that_stay),      cmocka_unit_test(copies_are_swept),
         cmocka_unit_test(creates_that_never_came),   cmocka_unit_test(owned_ones_are_freed_first),
-        cmocka_unit_test(deleted_secrets_come_back),
+        cmocka_unit_test(deleted_secrets_come_back), cmocka_unit_test(anothers_is_never_deleted),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
