@@ -144,9 +144,7 @@ void item_outcome(struct item *it) {
     it->effect.state = made ? EFFECT_DONE : unknown ? EFFECT_UNKNOWN : EFFECT_FAILED;
     it->effect.uid = *it->uid ? it->uid : NULL;
     it->effect.resource_version = *it->rv ? it->rv : NULL;
-    it->effect.error = it->theirs ? "its owner's controller was faster: not ours"
-                       : it->ok   ? NULL
-                                  : it->err.msg;
+    it->effect.error = it->theirs ? it->theirs : it->ok ? NULL : it->err.msg;
 }
 
 static void record(struct job *j, struct item **v, size_t n) {

@@ -31,9 +31,9 @@ struct item {
     char uid[64], rv[32];
     struct err err;
     bool ok;
-    bool written; /* what is there was written by us, whatever came after it */
-    bool lost;    /* an answer was lost: it may be there */
-    bool theirs;  /* ok, but made by its owner's controller, not by us */
+    bool written;       /* what is there was written by us, whatever came after it */
+    bool lost;          /* an answer was lost, or told nothing: it may be there */
+    const char *theirs; /* ok, but not made by us: by whom */
     unsigned requests;
     uint64_t sent_ns, answered_ns;
 };

@@ -237,7 +237,7 @@ void backend_prove(struct world *w, struct item *it, struct http_cancel *c) {
     yyjson_val *body;
     struct err e = {0};
     bool made = str_eq(it->effect.verb, "create") || str_eq(it->o->rule, WORLD_UNPROVEN);
-    if (!it->ok || !made || !object_is_webhook(it->o) ||
+    if (!it->ok || it->theirs || !made || !object_is_webhook(it->o) ||
         json_parse(a, it->body, it->body_len, &body, &e) < 0 || try_all(w, body, c, &e) >= 0)
         return;
     it->ok = false;

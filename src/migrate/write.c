@@ -205,8 +205,35 @@ static bool made_by_same_owner(const struct object *o, yyjson_val *want, yyjson_
     return uid && str_eq(uid, controller_uid(live)) && !order_carries_data(o->kind->src);
 }
 
-/* It was there before our create was answered: ours from an earlier attempt, or somebody's? The
- * content decides. */
+static int take_theirs(struct item *it, yyjson_val *live, const char *whose, struct err *e) {
+    int r = keep_identity(it, live, e);
+    it->theirs = whose;
+    it->left_open = false;
+    return r;
+}
+
+/* An earlier create of this run that may have made just this one: 1, 0, or negative. */
+static int tried_before(struct item *it, struct arena *a, yyjson_val *live, struct err *e) {
+    const char *uid = json_str(live, "metadata", "uid");
+    struct journal_effect *v;
+    size_t n;
+    int found = 0;
+    if (!it->journal)
+        return 0;
+    int r =
+        journal_effects_of(it->journal, a, it->run, it->effect.cluster, it->effect.ref, &v, &n, e);
+    for (size_t i = 0; r >= 0 && i < n; i++) {
+        if (str_eq(v[i].verb, "delete") && v[i].state == EFFECT_DONE)
+            found = 0;
+        if (v[i].id != it->effect.id && v[i].state != EFFECT_FAILED &&
+            str_eq(v[i].verb, "create") && (!v[i].uid || str_eq(v[i].uid, uid)))
+            found = 1;
+    }
+    return r < 0 ? r : found;
+}
+
+/* It was there before our create was answered: ours from an earlier attempt, or somebody's? Where
+ * there was one that may have made it, the content decides. */
 static int settle_existing(struct world *w, struct item *it, struct arena *a, struct http_cancel *c,
                            struct err *e) {
     yyjson_val *live, *want;
@@ -231,14 +258,15 @@ static int settle_existing(struct world *w, struct item *it, struct arena *a, st
     compare_trees(&probe, a,
                   scrub_object(d, probe.kind, want, SCRUB_DESTINATION, &w->env, NULL, NULL),
                   scrub_object(d, probe.kind, live, SCRUB_DESTINATION, &w->env, NULL, NULL));
-    if (probe.n_changes && made_by_same_owner(it->o, want, live)) {
-        it->theirs = true;
-        return keep_identity(it, live, e);
-    }
+    if (probe.n_changes && made_by_same_owner(it->o, want, live))
+        return take_theirs(it, live, "its owner's controller was faster: not ours", e);
     if (probe.n_changes)
         return err_set(e, -EEXIST, "exists in the destination and differs at %s%s",
                        probe.changes->path, probe.n_changes > 1 ? " and elsewhere" : "");
-    return keep_identity(it, live, e);
+    r = it->lost ? 1 : tried_before(it, a, live, e);
+    if (r == 0)
+        return take_theirs(it, live, "somebody else made it just before: not ours", e);
+    return r < 0 ? r : keep_identity(it, live, e);
 }
 
 static int update_once(struct world *w, struct item *it, struct arena *a, struct http_cancel *c,
@@ -268,6 +296,8 @@ static int create_once(struct world *w, struct item *it, struct arena *a, struct
     int r = kube_do(world_opts(w)->dst, a, &req, &resp, e);
     if (r >= 0)
         return keep_answer(it, a, &resp, e);
+    /* It may have been stored all the same, also by one that the client has repeated. */
+    it->lost |= e->http >= 500 || (r == -EEXIST && resp.attempts > 1);
     if (apply && cannot_apply(r, e)) {
         apply_no_more(it);
         *e = (struct err){0};

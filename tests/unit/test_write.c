@@ -95,6 +95,29 @@ static const struct {
      false,
      EFFECT_UNKNOWN,
      NULL},
+    {"another of its name and of equal content: it is there, and not ours",
+     CHILD,
+     {EXISTS, {"GET", 200, LIVE("b-other", "1", OURS), NULL, API_WHOLE, 0, 0}},
+     true,
+     EFFECT_FAILED,
+     "b-other"},
+    {"the same with two owners of its fields: they are not touched",
+     TWO,
+     {EXISTS,
+      {"GET", 200, LIVE("b-other", "1", OURS), NULL, API_WHOLE, 0, 0},
+      {"PATCH", 403, STATUS("Forbidden", "no patches"), NULL, API_WHOLE, 0, 0}},
+     true,
+     EFFECT_FAILED,
+     "b-other"},
+    {"the server failed, and had stored it",
+     CHILD,
+     {{"POST", 500, STATUS("InternalError", "etcdserver: request timed out"), NULL, API_WHOLE, 1,
+       0},
+      EXISTS,
+      {"GET", 200, LIVE("b-g", "1", ""), NULL, API_WHOLE, 0, 0}},
+     true,
+     EFFECT_DONE,
+     "b-g"},
     {"its owner's controller was faster",
      CHILD,
      {EXISTS, {"GET", 200, LIVE("b-t", "2", BY_BOSS), NULL, API_WHOLE, 0, 0}},
@@ -261,6 +284,42 @@ static void lost_updates(void **state UNUSED) {
     }
 }
 
+/* There already, with what we would have written: ours when an earlier create of the run may have
+ * made it. */
+static void made_before(void **state UNUSED) {
+    static const struct {
+        const char *verb, *uid;
+        enum journal_effect_state earlier, state;
+    } rows[] = {
+        {"create", NULL, EFFECT_INTENT, EFFECT_DONE},
+        {"create", NULL, EFFECT_UNKNOWN, EFFECT_DONE},
+        {"create", "b-g", EFFECT_DONE, EFFECT_DONE},
+        {"create", "b-before", EFFECT_DONE, EFFECT_FAILED},
+        {"create", NULL, EFFECT_FAILED, EFFECT_FAILED},
+        {"hold", "b-g", EFFECT_DONE, EFFECT_FAILED},
+    };
+    for (size_t i = 0; i < COUNT_OF(rows); i++) {
+        static const struct api_row api[] = {EXISTS, ANSWER("GET", 200, LIVE("b-g", "1", ""), 0)};
+        struct bench b = BENCH(api);
+        struct log l = log_open(&b);
+        struct err e = {0};
+        struct journal_effect ef = {.cluster = "b", .ref = "x.io/Gadget/n/g", .verb = rows[i].verb};
+        expect(0, journal_effects_begin(l.j, l.run.id, &ef, 1, &e), &e);
+        ef.uid = rows[i].uid;
+        ef.state = rows[i].earlier;
+        expect(0, journal_effects_end(l.j, &ef, 1, &e), &e);
+        struct world_opts o = {.dst = b.c, .journal = l.j, .run = l.run.id};
+        struct world *w = lab_world(b.a, &o, "[" OWNER "," CHILD "]", "[]", NULL);
+        struct item *it = write_logged(b.a, w, &l, CHILD);
+        if (!it->ok || it->effect.state != rows[i].state)
+            fail_msg("row %zu: ok %d, state %d", i, it->ok, (int)it->effect.state);
+        item_free(it);
+        world_free(w);
+        log_close(&l, &b);
+        bench_free(&b);
+    }
+}
+
 /* What backend_prove() leaves: a webhook in the way that could not be taken back is still ours. */
 static void outcomes(void **state UNUSED) {
     static const struct {
@@ -292,6 +351,7 @@ int main(void) {
         cmocka_unit_test(every_case),
         cmocka_unit_test(outcomes),
         cmocka_unit_test(lost_updates),
+        cmocka_unit_test(made_before),
     };
     return cmocka_run_group_tests_name("write", tests, NULL, NULL);
 }
