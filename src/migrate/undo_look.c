@@ -50,11 +50,12 @@ static void add_previous(struct arena *a, struct history *h, const char *text) {
     h->restore = previous_over(h->doc, later, h->restore);
 }
 
-/* Meant as a create, but another's namespace was there by then and was completed: that is noted.
- * A default ServiceAccount is completed so too, but goes with its namespace. */
+/* Meant as a create, but another's namespace or ServiceAccount was there by then and was completed:
+ * that is noted. A default ServiceAccount is completed so too, but goes with its namespace. */
 static bool was_completed(struct arena *a, const char *ref, const char *previous) {
     yyjson_val *v;
-    return str_starts(ref, "/Namespace/") && previous &&
+    bool account = str_starts(ref, "/ServiceAccount/") && !str_eq(strrchr(ref, '/'), "/default");
+    return (account || str_starts(ref, "/Namespace/")) && previous &&
            json_parse(a, previous, strlen(previous), &v, NULL) >= 0 && json_str(v, "wrote");
 }
 

@@ -316,35 +316,45 @@ static void creates_that_never_came(void **state) {
 /* Made by another a moment before our create, which then completed it: it is not ours to delete. */
 static void completed_is_not_created(void **state) {
     (void)state;
-    AUTO_ARENA a = arena_new();
-    struct unmigrate_result res;
-    struct err e = {0};
-    struct api_row api[] = {
-        {"GET /api ", 200, CORE},
-        {"GET /apis ", 200, NO_GROUPS},
-        {"DELETE ", 200, GONE},
-        {"PATCH /api/v1/namespaces/shop", 200, NAMESPACE("")},
-        {"GET /api/v1/namespaces/shop/", 200, EMPTY},
-        {"GET /api/v1/namespaces/shop", 200, NAMESPACE(",'labels':{'team':'x','own':'y'}")},
+#define LABELS ",'labels':{'team':'x','own':'y'}"
+    static const struct {
+        const char *ref, *get, *patch, *live;
+    } rows[] = {
+        {"/Namespace//shop", "GET /api/v1/namespaces/shop ", "PATCH /api/v1/namespaces/shop",
+         NAMESPACE(LABELS)},
+        {"/ServiceAccount/shop/cart", "GET /api/v1/namespaces/shop/serviceaccounts/cart ",
+         "PATCH /api/v1/namespaces/shop/serviceaccounts/cart",
+         "{'apiVersion':'v1','kind':'ServiceAccount'," META("cart", IN("shop"), LABELS) "}"},
     };
-    struct fixture f = start(a, api, COUNT_OF(api));
-    yyjson_mut_doc *d = json_doc(a);
-    const char *patch = "{'metadata':{'labels':{'team':'x'}}}";
-    char *wrote =
-        previous_wrote(a, journal_salt(f.j), yyjson_val_mut_copy(d, lab_json(a, patch)),
-                       yyjson_val_mut_copy(d, lab_json(a, "{'metadata':{'labels':{'own':'y'}}}")));
-    struct journal_effect ef = {.cluster = "b", .ref = "/Namespace//shop", .verb = "create"};
-    expect(0, journal_effects_begin(f.j, f.run.id, &ef, 1, &e), &e);
-    ef.previous = arena_printf(
-        a, "{\"restore\":{\"metadata\":{\"labels\":{\"team\":null}}},\"wrote\":\"%s\"}", wrote);
-    expect(0, journal_effect_note(f.j, &ef, &e), &e);
-    ef.state = EFFECT_DONE;
-    ef.uid = "u-1";
-    expect(0, journal_effects_end(f.j, &ef, 1, &e), &e);
-    expect(0, take_back(&f, NULL, &res, &e), &e);
-    assert_int_equal(api_count(f.b.api, "DELETE "), 0);
-    assert_int_equal(api_count(f.b.api, "\"team\":null"), 1);
-    finish(&f);
+    for (size_t i = 0; i < COUNT_OF(rows); i++) {
+        AUTO_ARENA a = arena_new();
+        struct unmigrate_result res;
+        struct err e = {0};
+        struct api_row api[] = {
+            {"GET /api ", 200, CORE},         {"GET /apis ", 200, NO_GROUPS},
+            {"DELETE ", 200, GONE},           {rows[i].patch, 200, rows[i].live},
+            {rows[i].get, 200, rows[i].live}, {"GET /api/v1/namespaces/shop/", 200, EMPTY},
+        };
+        struct fixture f = start(a, api, COUNT_OF(api));
+        yyjson_mut_doc *d = json_doc(a);
+        yyjson_mut_val *patch =
+            yyjson_val_mut_copy(d, lab_json(a, "{'metadata':{'labels':{'team':'x'}}}"));
+        yyjson_mut_val *was =
+            yyjson_val_mut_copy(d, lab_json(a, "{'metadata':{'labels':{'own':'y'}}}"));
+        struct journal_effect ef = {.cluster = "b", .ref = rows[i].ref, .verb = "create"};
+        expect(0, journal_effects_begin(f.j, f.run.id, &ef, 1, &e), &e);
+        ef.previous = arena_printf(
+            a, "{\"restore\":{\"metadata\":{\"labels\":{\"team\":null}}},\"wrote\":\"%s\"}",
+            previous_wrote(a, journal_salt(f.j), patch, was));
+        expect(0, journal_effect_note(f.j, &ef, &e), &e);
+        ef.state = EFFECT_DONE;
+        ef.uid = "u-1";
+        expect(0, journal_effects_end(f.j, &ef, 1, &e), &e);
+        expect(0, take_back(&f, NULL, &res, &e), &e);
+        assert_int_equal(api_count(f.b.api, "DELETE "), 0);
+        assert_int_equal(api_count(f.b.api, "\"team\":null"), 1);
+        finish(&f);
+    }
 }
 
 #define SYSTEM "/api/v1/namespaces/tandem-system"
