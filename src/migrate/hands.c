@@ -82,3 +82,14 @@ const char *hands_at(yyjson_val *live, const char *pointer) {
 const char *hands_on(yyjson_val *live) {
     return hands_at(live, NULL);
 }
+
+bool hands_system(yyjson_val *live, const char *pointer) {
+    yyjson_val *all = json_get(live, "metadata", "managedFields"), *m;
+    size_t i, max;
+    yyjson_arr_foreach (all, i, max, m) {
+        const char *who = json_str(m, "manager");
+        if (who && facts_system_manager(who) && owns(json_get(m, "fieldsV1"), pointer))
+            return true;
+    }
+    return false;
+}

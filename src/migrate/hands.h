@@ -7,6 +7,8 @@
 
 /* The manager that changed the object at all, or NULL. */
 const char *hands_on(yyjson_val *live);
+/* Does a part of the control plane own what stands at this pointer? */
+bool hands_system(yyjson_val *live, const char *pointer);
 /* The manager that changed what stands at this pointer (elements of lists by name, as leaves.h has
  * them), or NULL. */
 const char *hands_at(yyjson_val *live, const char *pointer);

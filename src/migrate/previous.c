@@ -1,5 +1,6 @@
 #include "migrate/previous.h"
 
+#include "migrate/hands.h"
 #include "migrate/keep.h"
 #include "migrate/leaves.h"
 
@@ -135,6 +136,8 @@ static int describe(struct world *w, struct item *it, struct arena *a, yyjson_va
     json_mut_set_str(d, note, "wrote", previous_wrote(a, world_salt(w), patch, was));
     if (json_mut_get(patch, "metadata", "ownerReferences"))
         json_mut_set_bool(d, note, "links", true);
+    json_mut_set_bool(d, note, "hands",
+                      hands_on(live) || !json_get(live, "metadata", "managedFields"));
     add_earlier(a, d, note, it->noted);
     *ret = json_mut_write(a, note, NULL);
     return 0;

@@ -1,11 +1,14 @@
 /* What an update changes, noted in the journal before it is sent (effect.previous), so that it can
- * be taken back: {"restore": MERGE-PATCH, "wrote": DIGESTS, "copy": NAME, "links": true}.
+ * be taken back: {"restore": MERGE-PATCH, "wrote": DIGESTS, "copy": NAME, "links": true, "hands":
+ * BOOL}.
  *
  * restore is the merge patch (RFC 7386) that undoes the update, wrote the digests (leaves.h) of
  * each value that the update sets, by which it is seen later whether somebody has changed it since.
  * Of a Secret no values are noted: copy names the Secret in tandem-system that holds its previous
  * body (keep.h). links stands there when the update gives the object owners: when those go, the
- * garbage collector takes it along, so that it must have its previous ones before. */
+ * garbage collector takes it along, so that it must have its previous ones before. hands tells
+ * whether somebody may have changed it by then (hands.h), which cannot be seen afterwards: the
+ * update keeps what they changed and gives its fields the owners that they have in the source. */
 #pragma once
 
 #include "migrate/apply_impl.h"

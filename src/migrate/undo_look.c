@@ -22,7 +22,8 @@ char *undo_path(struct arena *a, const struct piece *p) {
 
 struct history {
     bool created, doubtful; /* doubtful: no answer to the create was ever seen */
-    bool written, updated;
+    bool written;
+    bool blind; /* an update of ours has made managedFields anew, and others' changes were there */
     const char *uid;
     const char *rv; /* of the newest write that was answered */
     const char *leaves[SETS_MAX];
@@ -44,6 +45,7 @@ static void add_previous(struct arena *a, struct history *h, const char *text) {
     h->wrote = previous_join(a, h->wrote, json_str(v, "wrote"));
     h->copy = h->copy ? h->copy : copy;
     h->links |= yyjson_is_true(json_get(v, "links"));
+    h->blind |= !yyjson_is_false(json_get(v, "hands"));
     if (!restore)
         return;
     yyjson_mut_val *later = yyjson_val_mut_copy(h->doc, restore);
@@ -66,7 +68,6 @@ static void add_write(struct arena *a, struct history *h, const struct journal_e
         *h = (struct history){.doc = h->doc};
     if (!h->written)
         h->created = h->doubtful = create;
-    h->updated = h->written;
     h->written = true;
     h->uid = ef->uid ? ef->uid : h->uid;
     if (ef->state == EFFECT_DONE) {
@@ -111,8 +112,7 @@ struct changed {
     struct arena *a;
     const struct piece *p;
     yyjson_val *live;
-    bool
-        blind; /* managedFields do not tell: there are none, or an update of ours wrote them anew */
+    bool blind; /* managedFields do not tell: there are none, or see struct history */
     struct sb text;
     size_t n;
 };
@@ -127,7 +127,7 @@ static bool is_precaution(const struct changed *c, const char *pointer) {
 static void note_change(void *ctx, const char *pointer, enum leaf_fate fate) {
     struct changed *c = ctx;
     const char *who = hands_at(c->live, pointer);
-    if (is_precaution(c, pointer) || (!who && !c->blind))
+    if (is_precaution(c, pointer) || (!who && (!c->blind || hands_system(c->live, pointer))))
         return;
     if (c->n++ < NOTE_FIELDS)
         sb_fmt(&c->text, "%s%s%s (%s)", c->text.len ? ", " : "", fate == LEAF_ABSENT ? "+" : "",
@@ -136,11 +136,11 @@ static void note_change(void *ctx, const char *pointer, enum leaf_fate fate) {
 
 /* Against one set; the text of what differs, or NULL. */
 static const char *changed_since(struct arena *a, const struct undo *u, const struct piece *p,
-                                 yyjson_val *live, yyjson_mut_val *tree, bool updated,
+                                 yyjson_val *live, yyjson_mut_val *tree, bool blinded,
                                  const char *text) {
     struct leaves l;
     struct leaves_count n;
-    bool blind = updated || !json_get(live, "metadata", "managedFields");
+    bool blind = blinded || !json_get(live, "metadata", "managedFields");
     struct changed c = {.a = a, .p = p, .live = live, .blind = blind};
     if (leaves_read(journal_salt(u->o->journal), text, &l, NULL) < 0)
         return NULL;
@@ -185,7 +185,7 @@ static const char *moved_on(const struct undo *u, struct look *l, const struct h
     yyjson_mut_val *tree = scrubbed(l->a, l->p, l->live);
     const char *first = NULL;
     for (size_t i = h->n_leaves; i-- > 0;) {
-        const char *why = changed_since(l->a, u, l->p, l->live, tree, h->updated, h->leaves[i]);
+        const char *why = changed_since(l->a, u, l->p, l->live, tree, h->blind, h->leaves[i]);
         if (!why)
             return NULL;
         first = first ? first : why;
@@ -208,7 +208,7 @@ static int look_created(const struct undo *u, struct look *l, const struct histo
         return leave(l, TAKEN_DELETED, NULL);
     }
     /* An update keeps what others changed before it: then the version tells nothing. */
-    bool untouched = !h->updated && str_eq(h->rv, l->rv);
+    bool untouched = !h->blind && str_eq(h->rv, l->rv);
     const char *why = u->o->force || untouched ? NULL : moved_on(u, l, h);
     if (why)
         return leave(l, TAKEN_MOVED, arena_printf(a, "changed since: %s", why));

@@ -104,9 +104,10 @@ static void created(struct fixture *f, const char *ref, const char *body) {
     expect(0, journal_effects_end(f->j, &ef, 1, &e), &e);
 }
 
-/* The run changed what was there, as this merge patch says; copy: of a Secret, else NULL. */
-static void updated(struct fixture *f, const char *ref, const char *was, const char *patch,
-                    const char *copy) {
+/* The run changed what was there, as this merge patch says; copy: of a Secret, else NULL. hands: 1
+ * when somebody had changed it before, 0 when nobody had, -1 when that is not noted. */
+static void updated_after(struct fixture *f, const char *ref, const char *was, const char *patch,
+                          const char *copy, int hands) {
     struct err e = {0};
     struct arena *a = f->b.a;
     yyjson_mut_doc *d = json_doc(a);
@@ -118,6 +119,8 @@ static void updated(struct fixture *f, const char *ref, const char *was, const c
         json_mut_set(d, note, "restore", previous_reverse(d, sent, had));
     json_mut_set_str(d, note, "wrote", previous_wrote(a, journal_salt(f->j), sent, had));
     json_mut_set_bool(d, note, "links", json_mut_get(sent, "metadata", "ownerReferences"));
+    if (hands >= 0)
+        json_mut_set_bool(d, note, "hands", hands);
     struct journal_effect ef = {.cluster = "b", .ref = ref, .verb = "update"};
     expect(0, journal_effects_begin(f->j, f->run.id, &ef, 1, &e), &e);
     ef.previous = json_mut_write(a, note, NULL);
@@ -125,6 +128,11 @@ static void updated(struct fixture *f, const char *ref, const char *was, const c
     expect(0, journal_effect_note(f->j, &ef, &e), &e);
     ef.state = EFFECT_DONE;
     expect(0, journal_effects_end(f->j, &ef, 1, &e), &e);
+}
+
+static void updated(struct fixture *f, const char *ref, const char *was, const char *patch,
+                    const char *copy) {
+    updated_after(f, ref, was, patch, copy, -1);
 }
 
 static int take_back(struct fixture *f, const char *const *namespaces, struct unmigrate_result *ret,
@@ -485,6 +493,68 @@ static void anothers_is_never_deleted(void **state) {
     finish(&f);
 }
 
+#define BY(who, time)                                                                              \
+    "{'manager':'" who "','operation':'Update','time':'" time                                      \
+    "','fieldsV1':{'f:data':{'f:more':{}"                                                          \
+    "}}}"
+#define EARLY        "2026-01-01T00:00:00Z"
+#define LATER        "2026-01-01T00:01:00Z"
+#define FIELDS(more) ",'managedFields':[" more "]"
+#define MORE(meta)                                                                                 \
+    "{'apiVersion':'v1','kind':'ConfigMap'," META("c", IN("shop"), meta) ",'data':{'more':'1'}}"
+#define NOBODY "{'manager':'tandem','operation':'Update','time':'" EARLY "','fieldsV1':{}}"
+
+/* A field that the run did not write: what a default or a controller filled in is no change of
+ * anybody's, also when the run has written the object more than once. After an update over others'
+ * changes managedFields are not enough to tell. */
+static void filled_in_is_not_moved_on(void **state) {
+    (void)state;
+    enum { CREATES, UPDATES, NOTHING };
+    static const struct {
+        const char *name, *live;
+        int then, hands; /* what the run did after its create */
+        enum taken taken;
+    } rows[] = {
+        {"a default, created once", MORE(FIELDS(NOBODY)), NOTHING, 0, TAKEN_DELETED},
+        {"a default, created twice", MORE(FIELDS(NOBODY)), CREATES, 0, TAKEN_DELETED},
+        {"a default, updated", MORE(FIELDS(NOBODY)), UPDATES, 0, TAKEN_DELETED},
+        {"by hand, updated before", MORE(FIELDS(BY("jo", LATER))), UPDATES, 0, TAKEN_MOVED},
+        {"by hand, created twice", MORE(FIELDS(BY("jo", LATER))), CREATES, 0, TAKEN_MOVED},
+        {"updated over changes", MORE(FIELDS(NOBODY)), UPDATES, 1, TAKEN_MOVED},
+        {"nobody knows over what", MORE(FIELDS(NOBODY)), UPDATES, -1, TAKEN_MOVED},
+        {"updated over changes, and a controller",
+         MORE(FIELDS(BY("kube-controller-manager", LATER))), UPDATES, 1, TAKEN_DELETED},
+        {"no managers at all", MORE(""), NOTHING, 0, TAKEN_MOVED},
+    };
+    for (size_t i = 0; i < COUNT_OF(rows); i++) {
+        AUTO_ARENA a = arena_new();
+        struct unmigrate_result res;
+        struct err e = {0};
+        struct api_row api[] = {
+            {"GET /api ", 200, CORE},
+            {"GET /apis ", 200, NO_GROUPS},
+            {"DELETE ", 200, GONE},
+            {"GET /api/v1/namespaces/shop/configmaps/c", 200, rows[i].live},
+        };
+        struct fixture f = start(a, api, COUNT_OF(api));
+        if (rows[i].then == CREATES) { /* the first by a process that was killed */
+            struct journal_effect ef = {.cluster = "b", .ref = "/ConfigMap/shop/c"};
+            ef.verb = "create";
+            ef.leaves = leaves_text(a, journal_salt(f.j),
+                                    yyjson_val_mut_copy(json_doc(a), lab_json(a, THING(""))));
+            expect(0, journal_effects_begin(f.j, f.run.id, &ef, 1, &e), &e);
+        }
+        created(&f, "/ConfigMap/shop/c", THING(""));
+        if (rows[i].then == UPDATES)
+            updated_after(&f, "/ConfigMap/shop/c", THING(""), "{'metadata':{'labels':{}}}", NULL,
+                          rows[i].hands);
+        expect(0, take_back(&f, NULL, &res, &e), &e);
+        if (res.items->taken != rows[i].taken)
+            fail_msg("%s: %s (%s)", rows[i].name, taken_name(res.items->taken), res.items->note);
+        finish(&f);
+    }
+}
+
 #define COPY_OF(more)                                                                              \
     "{'metadata':{'annotations':{'tandem.dev/previous':'{\\'apiVersion\\':\\'v1\\',\\'kind\\':"    \
     "\\'Secret\\',\\'metadata\\':{\\'name\\':\\'s\\',\\'namespace\\':\\'shop\\'" more "}}'}},"     \
@@ -599,6 +669,7 @@ int main(void) {
         cmocka_unit_test(namespaces_that_stay),      cmocka_unit_test(copies_are_swept),
         cmocka_unit_test(creates_that_never_came),   cmocka_unit_test(owned_ones_are_freed_first),
         cmocka_unit_test(deleted_secrets_come_back), cmocka_unit_test(anothers_is_never_deleted),
+        cmocka_unit_test(filled_in_is_not_moved_on),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

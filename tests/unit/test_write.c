@@ -27,6 +27,9 @@
 #define OURS                                                                                       \
     ",\"managedFields\":[{\"manager\":\"tandem\",\"operation\":\"Update\",\"apiVersion\":"         \
     "\"x.io/v1\",\"fieldsType\":\"FieldsV1\",\"fieldsV1\":{\"f:spec\":{\"f:size\":{}}}}]"
+#define BY_JO                                                                                      \
+    ",\"creationTimestamp\":\"2026-01-01T00:00:00Z\",\"managedFields\":[{\"manager\":\"jo\","      \
+    "\"operation\":\"Update\",\"time\":\"2026-01-01T00:00:05Z\",\"fieldsV1\":{\"f:spec\":{}}}]"
 #define BY_BOSS                                                                                    \
     ",\"ownerReferences\":[{\"apiVersion\":\"x.io/v1\",\"kind\":\"Gadget\",\"name\":\"boss\","     \
     "\"uid\":\"b-boss\",\"controller\":true}]"
@@ -211,6 +214,22 @@ static const struct {
      false,
      EFFECT_FAILED,
      "\"spec\":{\"size\":2}"},
+    {"nobody but us had changed it",
+     {ANSWER("GET", 200, LIVE("b-g", "2", OURS), 0), ANSWER("PATCH", 200, LIVE("b-g", "1", ""), 0)},
+     true,
+     EFFECT_DONE,
+     "\"hands\":false"},
+    {"somebody had",
+     {ANSWER("GET", 200, LIVE("b-g", "2", BY_JO), 0),
+      ANSWER("PATCH", 200, LIVE("b-g", "1", ""), 0)},
+     true,
+     EFFECT_DONE,
+     "\"hands\":true"},
+    {"nobody can tell",
+     {ANSWER("GET", 200, LIVE("b-g", "2", ""), 0), ANSWER("PATCH", 200, LIVE("b-g", "1", ""), 0)},
+     true,
+     EFFECT_DONE,
+     "\"hands\":true"},
     {"another has taken its place",
      {ANSWER("GET", 200, LIVE("b-other", "2", ""), 0)},
      false,
