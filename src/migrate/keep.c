@@ -36,10 +36,13 @@ static int make_namespace(struct kube_client *c, struct arena *a, struct err *e)
     return post(c, a, "/api/v1/namespaces", body, sizeof body - 1, e);
 }
 
-/* One name for each Secret of each run: a second copy would be of what the run itself wrote. */
-static const char *copy_name(struct arena *a, const char *run, const char *ref) {
+/* One name for each object of each run: a second copy would be of what the run itself wrote, unless
+ * that was taken back in between. */
+static const char *copy_name(struct arena *a, const char *run, const char *ref, const char *uid,
+                             int64_t since) {
     char hex[SHA256_HEX];
-    hash_sha256_hex(ref, strlen(ref), hex);
+    const char *of = arena_printf(a, "%s %s %lld", ref, uid ? uid : "", (long long)since);
+    hash_sha256_hex(of, strlen(of), hex);
     return arena_printf(a, "previous-%s-%.20s", run, hex);
 }
 
@@ -79,8 +82,8 @@ static char *copy_body(struct arena *a, const char *name, const char *run, const
 }
 
 int keep_secret(struct kube_client *c, struct arena *a, const char *run, const char *ref,
-                yyjson_val *live, const char **ret_name, struct err *e) {
-    const char *name = copy_name(a, run, ref);
+                int64_t since, yyjson_val *live, const char **ret_name, struct err *e) {
+    const char *name = copy_name(a, run, ref, json_str(live, "metadata", "uid"), since);
     size_t n;
     char *body = copy_body(a, name, run, ref, live, &n);
     struct err first = {0};

@@ -3,7 +3,8 @@
  *
  * A copy is a Secret in namespace tandem-system (made when first needed) with the data of the
  * original; the rest of the original's body stands in an annotation. A run keeps one copy of each
- * Secret: the first, which is how it was before the run. The namespace and what is in it are
+ * Secret (of each uid): the first, which is how it was before the run; and another when it changes
+ * it again after it was taken back. The namespace and what is in it are
  * tandem's own: never migrated, removed when nothing needs them. */
 #pragma once
 
@@ -12,9 +13,10 @@
 #define KEEP_NAMESPACE "tandem-system"
 
 /* Keeps `live` (a Secret as its cluster shows it) of `ref` for this run; *ret_name in a. Done
- * already: nothing happens. -EACCES: the rights for it are missing. */
+ * already since the effect `since`, by which the run's changes were taken back last (0: never
+ * were): nothing happens. -EACCES: the rights for it are missing. */
 int keep_secret(struct kube_client *c, struct arena *a, const char *run, const char *ref,
-                yyjson_val *live, const char **ret_name, struct err *e);
+                int64_t since, yyjson_val *live, const char **ret_name, struct err *e);
 /* The body that was kept (type, data, labels, annotations, immutable and what else it had), in d.
  * -ENOENT when there is none of that name. */
 int keep_fetch(struct kube_client *c, struct arena *a, yyjson_mut_doc *d, const char *name,

@@ -120,13 +120,34 @@ const char *previous_join(struct arena *a, const char *wrote, const char *more) 
     return arena_printf(a, "%s%s", wrote, l.entry);
 }
 
+/* The effect that took this run's changes of it back last, or 0. */
+static int taken_back_by(struct item *it, struct arena *a, int64_t *ret, struct err *e) {
+    struct journal_effect *v;
+    size_t n;
+    *ret = 0;
+    int r =
+        journal_effects_of(it->journal, a, it->run, it->effect.cluster, it->effect.ref, &v, &n, e);
+    for (size_t i = 0; r >= 0 && i < n; i++)
+        if (str_eq(v[i].verb, "restore") && v[i].state == EFFECT_DONE)
+            *ret = v[i].id;
+    return r;
+}
+
+static int keep_copy(struct world *w, struct item *it, struct arena *a, yyjson_val *live,
+                     const char **ret, struct err *e) {
+    int64_t since;
+    int r = taken_back_by(it, a, &since, e);
+    return r < 0 ? r
+                 : keep_secret(world_opts(w)->dst, a, it->run, it->effect.ref, since, live, ret, e);
+}
+
 static int describe(struct world *w, struct item *it, struct arena *a, yyjson_val *live,
                     yyjson_mut_val *patch, const char **ret, struct err *e) {
     yyjson_mut_doc *d = json_doc(a);
     yyjson_mut_val *was = yyjson_val_mut_copy(d, live), *note = yyjson_mut_obj(d);
     const char *copy = NULL;
     if (object_is_secret(it->o)) {
-        int r = keep_secret(world_opts(w)->dst, a, it->run, it->effect.ref, live, &copy, e);
+        int r = keep_copy(w, it, a, live, &copy, e);
         if (r < 0)
             return r;
         json_mut_set_str(d, note, "copy", copy);

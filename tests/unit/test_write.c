@@ -339,6 +339,66 @@ static void made_before(void **state UNUSED) {
     }
 }
 
+#define SECRET                                                                                     \
+    "{'apiVersion':'v1','kind':'Secret','metadata':{'name':'s','namespace':'n'},'data':{'k':'dg==" \
+    "'}}"
+#define LIVE_SECRET(uid)                                                                           \
+    "{\"apiVersion\":\"v1\",\"kind\":\"Secret\",\"metadata\":{\"name\":\"s\",\"namespace\":"       \
+    "\"n\",\"uid\":\"" uid "\",\"resourceVersion\":\"5\"},\"data\":{\"k\":\"eA==\"}}"
+
+static const char *copy_noted(struct arena *a, struct log *l, struct world *w) {
+    lab_find(w, lab_json(a, SECRET))->verdict = V_UPDATE;
+    struct item *it = write_logged(a, w, l, SECRET);
+    yyjson_val *note;
+    if (!it->ok || json_parse(a, it->noted, strlen(it->noted), &note, NULL) < 0)
+        fail_msg("%s", it->err.msg);
+    const char *copy = json_str(note, "copy");
+    item_free(it);
+    return copy;
+}
+
+/* A Secret that the run updates again: the first copy is how it was before the run, and no copy of
+ * before is taken for it after it was taken back, or when another has its name. */
+static void one_copy_each(void **state UNUSED) {
+    static const struct {
+        const char *name, *between, *uid;
+        enum journal_effect_state state;
+        bool same;
+    } rows[] = {
+        {"updated twice", NULL, "b-s", EFFECT_DONE, true},
+        {"taken back in between", "restore", "b-s", EFFECT_DONE, false},
+        {"could not be taken back", "restore", "b-s", EFFECT_FAILED, true},
+        {"another of its name", NULL, "b-t", EFFECT_DONE, false},
+    };
+    for (size_t i = 0; i < COUNT_OF(rows); i++) {
+        AUTO_ARENA a = arena_new();
+        const struct api_row api[] = {
+            ANSWER("POST /api/v1/namespaces/tandem-system/secrets", 201, LIVE_SECRET("c"), 0),
+            ANSWER("GET", 200, LIVE_SECRET("b-s"), 1),
+            {"GET", 200, str_eq(rows[i].uid, "b-s") ? LIVE_SECRET("b-s") : LIVE_SECRET("b-t")},
+            ANSWER("PATCH", 200, LIVE_SECRET("b-s"), 0),
+        };
+        struct bench b = BENCH(api);
+        struct log l = log_open(&b);
+        struct err e = {0};
+        struct world_opts o = {.dst = b.c, .journal = l.j, .run = l.run.id};
+        struct world *w = lab_world(a, &o, "[" OWNER "," SECRET "]", "[]", NULL);
+        const char *first = copy_noted(a, &l, w);
+        struct journal_effect ef = {.cluster = "b", .ref = "/Secret/n/s", .verb = rows[i].between};
+        if (rows[i].between) {
+            expect(0, journal_effects_begin(l.j, l.run.id, &ef, 1, &e), &e);
+            ef.state = rows[i].state;
+            expect(0, journal_effects_end(l.j, &ef, 1, &e), &e);
+        }
+        const char *second = copy_noted(a, &l, w);
+        if (!first || !second || str_eq(first, second) != rows[i].same)
+            fail_msg("%s: %s, %s", rows[i].name, first, second);
+        world_free(w);
+        log_close(&l, &b);
+        bench_free(&b);
+    }
+}
+
 /* What backend_prove() leaves: a webhook in the way that could not be taken back is still ours. */
 static void outcomes(void **state UNUSED) {
     static const struct {
@@ -367,10 +427,9 @@ static void outcomes(void **state UNUSED) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(every_case),
-        cmocka_unit_test(outcomes),
-        cmocka_unit_test(lost_updates),
-        cmocka_unit_test(made_before),
+        cmocka_unit_test(every_case),    cmocka_unit_test(outcomes),
+        cmocka_unit_test(lost_updates),  cmocka_unit_test(made_before),
+        cmocka_unit_test(one_copy_each),
     };
     return cmocka_run_group_tests_name("write", tests, NULL, NULL);
 }
