@@ -214,6 +214,7 @@ static void keep_what_stays(struct look *l) {
                      "/spec/persistentVolumeClaimRetentionPolicy/whenDeleted";
     else
         return;
+    l->bound = false; /* nothing of `only` owns anything */
     l->p->act = ACT_NONE;
     l->p->taken = TAKEN_KEPT;
 }
@@ -228,7 +229,7 @@ static void look_one(struct undo *u, struct look *l) {
     if (r >= 0 && u->o->only)
         keep_what_stays(l);
     if (r < 0)
-        l->bound = l->p->linked;
+        l->bound = l->p->linked && !u->o->only;
     if (r < 0 || rest) {
         l->p->act = ACT_NONE;
         l->p->taken = r < 0 ? TAKEN_FAILED : TAKEN_KEPT;

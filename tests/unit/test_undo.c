@@ -462,6 +462,35 @@ static void copies_are_swept(void **state) {
     }
 }
 
+/* Where something is to be made anew, what was there before the run stays, with the owners that it
+ * has by it: that holds nothing else up. */
+static void making_anew_keeps_what_was_there(void **state) {
+    (void)state;
+    AUTO_ARENA a = arena_new();
+    struct unmigrate_result res;
+    struct err e = {0};
+    struct api_row api[] = {
+        {"GET /api ", 200, CORE},
+        {"GET /apis ", 200, NO_GROUPS},
+        {"DELETE ", 200, GONE},
+        {"GET /api/v1/namespaces/shop/configmaps/boss", 200, BOSS},
+        {"GET /api/v1/namespaces/shop/configmaps/c", 200, THING("," OWNED)},
+    };
+    struct fixture f = start(a, api, COUNT_OF(api));
+    AUTO_MAP only = map_new();
+    updated(&f, "/ConfigMap/shop/c", THING(""), "{'metadata':{" OWNED "}}", NULL);
+    created(&f, "/ConfigMap/shop/boss", BOSS);
+    map_put(only, "/ConfigMap/shop/c", only);
+    map_put(only, "/ConfigMap/shop/boss", only);
+    struct unmigrate_opts o = {
+        .c = f.b.c, .slot = 'b', .discovery = f.d, .journal = f.j, .run = f.run.id, .only = only};
+    expect(0, unmigrate(a, &o, &res, &e), &e);
+    assert_int_equal(res.by[TAKEN_KEPT], 1);
+    assert_int_equal(res.by[TAKEN_DELETED], 1);
+    assert_int_equal(api_count(f.b.api, "PATCH "), 0);
+    finish(&f);
+}
+
 /* The run's was replaced by another's, which a later update of the run took for its own: that is
  * given back, and never deleted. */
 static void anothers_is_never_deleted(void **state) {
@@ -664,12 +693,18 @@ static void deleted_secrets_come_back(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(completed_is_not_created),  cmocka_unit_test(volumes_are_retained),
-        cmocka_unit_test(no_claim_goes_unprotected), cmocka_unit_test(what_hangs_stays_in_sight),
-        cmocka_unit_test(namespaces_that_stay),      cmocka_unit_test(copies_are_swept),
-        cmocka_unit_test(creates_that_never_came),   cmocka_unit_test(owned_ones_are_freed_first),
-        cmocka_unit_test(deleted_secrets_come_back), cmocka_unit_test(anothers_is_never_deleted),
+        cmocka_unit_test(completed_is_not_created),
+        cmocka_unit_test(volumes_are_retained),
+        cmocka_unit_test(no_claim_goes_unprotected),
+        cmocka_unit_test(what_hangs_stays_in_sight),
+        cmocka_unit_test(namespaces_that_stay),
+        cmocka_unit_test(copies_are_swept),
+        cmocka_unit_test(creates_that_never_came),
+        cmocka_unit_test(owned_ones_are_freed_first),
+        cmocka_unit_test(deleted_secrets_come_back),
+        cmocka_unit_test(anothers_is_never_deleted),
         cmocka_unit_test(filled_in_is_not_moved_on),
+        cmocka_unit_test(making_anew_keeps_what_was_there),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
