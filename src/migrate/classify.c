@@ -340,6 +340,15 @@ static bool is_replacement(const struct world *w, const struct object *o) {
            world_wrote(w, o->kind->src->group, o->kind->src->kind, o->ns, o->name, NULL);
 }
 
+/* Equal, so that nothing is to be done; but it will not be updated, nor taken back. */
+static void warn_of_replacement(struct world *w, const struct object *o) {
+    if (!object_merges(o) && is_replacement(w, o))
+        strvec_fmt(&w->warnings,
+                   "%s %s%s%s has been made anew by others in the destination since the run wrote "
+                   "one of this name: it is equal, and no longer the run's",
+                   o->kind->src->kind, o->ns, *o->ns ? "/" : "", o->name);
+}
+
 static void decide_by_destination(struct world *w, struct object *o) {
     if (!o->in_dst || (o->verdict != V_CREATE && o->verdict != V_HOLD))
         return;
@@ -360,8 +369,7 @@ static void decide_by_destination(struct world *w, struct object *o) {
         decide(o, V_SAME, o->rule, held_now ? "held there as it should be" : "already there");
         if (o->kept)
             o->note = told_apart(w, o, CHANGE_KEEP, "there, changed since by others, and kept: ");
-        else if (!o->note && !merge && is_replacement(w, o))
-            o->note = "there, but made anew by others since the run wrote one of this name";
+        warn_of_replacement(w, o);
     } else if (ours && o->clash) {
         decide(o, V_BLOCK, "conflict",
                told_apart(w, o, CHANGE_CLASH,
