@@ -5,6 +5,7 @@
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "base/queue.h"
 #include "migrate/order.h"
 
 struct schemas {
@@ -86,22 +87,32 @@ static const char *index_name(struct arena *a, const struct kube_resource *r) {
                         r->version);
 }
 
-/* Both documents, or NULL: they are one and the same, or a side has none. */
-static void documents(struct schemas *s, struct arena *a, const struct kube_resource *r,
-                      yyjson_val *doc[2]) {
-    const char *gv = index_name(a, r), *url[2];
-    read_indexes(s);
+/* One group and version of both sides, read side by side. */
+struct documents {
+    struct schemas *s;
+    const char *gv;
+    struct arena *a[2];
+    yyjson_val *doc[2]; /* NULL: they are one and the same, or a side has none */
+    struct err e[2];
+};
+
+static void fetch_side(void *ctx, size_t i) {
+    struct documents *d = ctx;
+    if (fetch(d->s, (int)i, d->gv, d->a[i], &d->doc[i], &d->e[i]) < 0)
+        d->doc[i] = NULL;
+}
+
+static void documents(struct documents *d) {
+    const char *url[2];
+    read_indexes(d->s);
     for (int i = 0; i < 2; i++)
-        url[i] = json_str(s->index[i], gv, "serverRelativeURL");
+        url[i] = json_str(d->s->index[i], d->gv, "serverRelativeURL");
     if (!url[0] || !url[1] || (strchr(url[0], '?') && str_eq(url[0], url[1])))
         return;
-    for (int i = 0; i < 2; i++) {
-        struct err e = {0};
-        if (fetch(s, i, gv, a, &doc[i], &e) < 0) {
-            warn(s, i, &e);
-            doc[i] = NULL;
-        }
-    }
+    workers_join(workers_start(2, fetch_side, d));
+    for (int i = 0; i < 2; i++)
+        if (!d->doc[i])
+            warn(d->s, i, &d->e[i]);
 }
 
 void schemas_settle(struct schemas *s, struct kind *kinds, size_t n, const struct kind *k) {
@@ -109,21 +120,22 @@ void schemas_settle(struct schemas *s, struct kind *kinds, size_t n, const struc
         return;
     pthread_mutex_lock(&s->lock);
     if (!k->schema_known) {
-        AUTO_ARENA a = arena_new();
+        AUTO_ARENA of_src = arena_new();
+        AUTO_ARENA of_dst = arena_new();
         uint64_t start = clock_now_ms();
-        yyjson_val *doc[2] = {NULL, NULL};
+        struct documents d = {.s = s, .gv = index_name(of_src, k->src), .a = {of_src, of_dst}};
         if (k->dst)
-            documents(s, a, k->src, doc);
+            documents(&d);
         for (size_t i = 0; i < n; i++) {
             const struct kube_resource *r = kinds[i].src;
             if (!str_eq(r->group, k->src->group) || !str_eq(r->version, k->src->version))
                 continue;
-            if (doc[0] && doc[1] && kinds[i].dst)
-                kinds[i].schema = schema_compare(s->a, doc[0], doc[1], r, order_is_custom(r));
+            if (d.doc[0] && d.doc[1] && kinds[i].dst)
+                kinds[i].schema = schema_compare(s->a, d.doc[0], d.doc[1], r, order_is_custom(r));
             __atomic_store_n(&kinds[i].schema_known, true, __ATOMIC_RELEASE);
         }
         log_debug("schemas of %s %s: %s, %llu ms, %zu bytes kept of all so far", k->src->group,
-                  k->src->version, doc[0] && doc[1] ? "compared" : "alike or not there",
+                  k->src->version, d.doc[0] && d.doc[1] ? "compared" : "alike or not there",
                   (unsigned long long)(clock_now_ms() - start), arena_used(s->a));
     }
     pthread_mutex_unlock(&s->lock);
