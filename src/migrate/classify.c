@@ -233,12 +233,22 @@ static void compare_owners(struct world *w, struct object *o) {
     }
 }
 
+/* Whether the destination has this one is not known. */
+static bool read_shallow(const struct world *w, const struct owner *y) {
+    for (size_t i = 0; i < w->n_kinds; i++)
+        if (w->kinds[i].shallow && str_eq(w->kinds[i].src->kind, y->kind) &&
+            str_eq(w->kinds[i].src->group, y->group))
+            return true;
+    return false;
+}
+
 /* Made in the destination by the controller of the same owner, which may make it otherwise there.
  * Not so with data: another password is a difference that matters. */
 static bool its_controllers_own(const struct world *w, const struct object *o) {
     for (const struct owner *x = o->owners; x; x = x->next)
         for (const struct owner *y = o->owners_dst; y; y = y->next)
-            if (x->controller && y->controller && same_owner(x, y) && world_dst_has_uid(w, y->uid))
+            if (x->controller && y->controller && same_owner(x, y) &&
+                (world_dst_has_uid(w, y->uid) || read_shallow(w, y)))
                 return !order_carries_data(o->kind->src);
     return false;
 }

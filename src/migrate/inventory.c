@@ -14,7 +14,7 @@
 #include "migrate/singleton.h"
 #include "migrate/world_impl.h"
 
-enum { READERS = 2 };
+enum { READERS = 2, ONE_BY_ONE_MAX = 50 };
 
 /* --- which kinds --- */
 
@@ -97,6 +97,8 @@ struct reader {
     struct selector *selectors;
     struct trait *traits;
     struct census *census; /* of the destination's objects of one kind that nobody of us wrote */
+    bool shallow;          /* items have metadata alone */
+    size_t one_by_one;     /* of them are to be read whole */
     size_t namespaces_dst;
 };
 
@@ -141,13 +143,21 @@ static void note_consumer(struct reader *r, const char *ns, yyjson_val *item) {
     strvec_fmt(&r->consumers, "%s/%s/%s", ns, kind ? kind : "Deployment", name ? name : "");
 }
 
-static void note_trait(struct reader *r, struct object *o, yyjson_val *item) {
-    struct trait *t = trait_read(r->a, o, item);
+static void note_trait(struct arena *a, struct trait **list, struct object *o, yyjson_val *item) {
+    struct trait *t = trait_read(a, o, item);
     if (!t)
         return;
     o->hints = HINT_ASKABLE;
-    t->next = r->traits;
-    r->traits = t;
+    t->next = *list;
+    *list = t;
+}
+
+/* What the body tells. */
+static void note_body(struct arena *a, struct trait **list, struct object *o, yyjson_val *item) {
+    const struct kube_resource *r = o->kind->src;
+    o->facts = facts_read(r->group, r->kind, item);
+    o->singleton = singleton_of(r->group, r->kind, item);
+    note_trait(a, list, o, item);
 }
 
 /* What verdicts on other objects need to know of this one. */
@@ -185,13 +195,11 @@ static struct object *make_record(struct reader *r, const struct kind *k, yyjson
     o->ns = namespace_name(r, json_str(item, "metadata", "namespace"));
     o->name = arena_strdup(r->a, json_str(item, "metadata", "name"));
     o->uid_src = uid_of(json_str(item, "metadata", "uid"));
-    o->facts = facts_read(k->src->group, k->src->kind, item);
     o->owners = facts_owners(r->a, item);
     o->user_rule = (int16_t)classify_user_rule(r->w, k->src, item);
     o->ours = world_wrote(r->w, k->src->group, k->src->kind, o->ns, o->name, NULL);
-    o->singleton = singleton_of(k->src->group, k->src->kind, item);
     o->maker = *o->ns ? maker_id(r->w, item) : 0;
-    note_trait(r, o, item);
+    note_body(r->a, &r->traits, o, item);
     note_relations(r, o, item);
     object_list_add(&r->objects, o);
     return o;
@@ -223,16 +231,17 @@ static void note_uid(struct reader *r, yyjson_val *dst) {
         uid_set_add(&r->uids_dst, uid);
 }
 
-static void note_destination(struct reader *r, struct object *o, yyjson_val *dst, bool skipped) {
+static void note_destination(struct world *w, struct arena *a, struct object *o, yyjson_val *dst,
+                             bool skipped) {
     /* A server gives every object a uid; an export may have lost it. */
     const char *uid = json_str(dst, "metadata", "uid");
-    world_lock(r->w);
-    world_set_uid_dst(r->w, o, uid);
-    world_unlock(r->w);
+    world_lock(w);
+    world_set_uid_dst(w, o, uid);
+    world_unlock(w);
     o->ours =
-        o->ours && world_wrote(r->w, o->kind->src->group, o->kind->src->kind, o->ns, o->name, uid);
+        o->ours && world_wrote(w, o->kind->src->group, o->kind->src->kind, o->ns, o->name, uid);
     o->facts_dst = facts_read(o->kind->src->group, o->kind->src->kind, dst);
-    o->owners_dst = skipped ? NULL : facts_owners(r->a, dst);
+    o->owners_dst = skipped ? NULL : facts_owners(a, dst);
 }
 
 /* Written by an earlier run and gone from the source since: it is not deleted, but it is shown.
@@ -273,10 +282,14 @@ static void take_pair(struct reader *r, const struct kind *k, yyjson_val *src, y
     struct object *o = make_record(r, k, src);
     bool skipped = o->user_rule < 0 && rules_match(o, NULL);
     if (dst)
-        note_destination(r, o, dst, skipped);
+        note_destination(r->w, r->a, o, dst, skipped);
     if (o->user_rule < 0)
         o->unread = expected_again(o);
-    if (!skipped && !o->unread)
+    if (skipped || o->unread)
+        return;
+    o->unread = r->shallow;
+    r->one_by_one += r->shallow;
+    if (!r->shallow)
         look_at(r->w, r->a, r->tmp, o, src, dst);
 }
 
@@ -286,7 +299,14 @@ struct kind_reading {
     struct reader *r;
     const struct kind *k;
     size_t objects, left_over, namespaces_dst; /* before it */
+    struct selector *selectors;
+    struct trait *traits;
 };
+
+static struct kind_reading begin(struct reader *r, const struct kind *k) {
+    return (struct kind_reading){
+        r, k, r->objects.n, r->left_over.n, r->namespaces_dst, r->selectors, r->traits};
+}
 
 static void take(void *ctx, yyjson_val *src, yyjson_val *dst) {
     struct kind_reading *kr = ctx;
@@ -298,13 +318,16 @@ static void undo(void *ctx) {
     struct reader *r = kr->r;
     r->objects.n = kr->objects;
     r->namespaces_dst = kr->namespaces_dst;
+    r->one_by_one = 0;
+    r->selectors = kr->selectors;
+    r->traits = kr->traits;
     census_reset(r->census);
     while (r->left_over.n > kr->left_over)
         xfree(r->left_over.v[--r->left_over.n]);
 }
 
 static int join_twice(struct reader *r, const struct kind *k, struct err *e) {
-    struct kind_reading kr = {r, k, r->objects.n, r->left_over.n, r->namespaces_dst};
+    struct kind_reading kr = begin(r, k);
     struct join j = {.pair = take, .again = undo, .ctx = &kr};
     j.source_only = !world_wrote_kind(r->w, k->src); /* nothing of it can be left over */
     int n = join_kind(r->w, k, &j, e);
@@ -327,8 +350,46 @@ static void end_census(struct reader *r) {
     census_reset(r->census);
 }
 
-static int read_kind(struct reader *r, const struct kind *k, struct err *e) {
-    int n = join_twice(r, k, e);
+/* What controllers make again, nearly all of it, and more than anything else of a platform. */
+static bool mostly_made_again(const struct kube_resource *r) {
+    static const char *const kinds[][2] = {
+        {"", "Pod"}, {"apps", "ReplicaSet"}, {"apps", "ControllerRevision"}};
+    for (size_t i = 0; i < COUNT_OF(kinds); i++)
+        if (str_eq(r->group, kinds[i][0]) && str_eq(r->kind, kinds[i][1]))
+            return true;
+    return false;
+}
+
+/* By metadata alone, which tells of nearly each that its controller makes it again, so that nobody
+ * needs to know what it holds or whether the destination has it; read_orphans() reads the others.
+ * False: there are too many of those. */
+static bool read_shallow(struct reader *r, struct kind *k, int *ret, struct err *e) {
+    struct world *w = r->w;
+    if (!mostly_made_again(k->src) || w->o.read_made || join_ruled(&w->o, k->src) ||
+        world_wrote_kind(w, k->src))
+        return false;
+    struct kind_reading kr = begin(r, k);
+    struct join j = {.pair = take,
+                     .again = undo,
+                     .ctx = &kr,
+                     .destination_denied = true,
+                     .source_only = true,
+                     .metadata_only = true};
+    r->one_by_one = 0;
+    r->shallow = k->shallow = true;
+    *ret = join_kind(w, k, &j, e);
+    r->shallow = false;
+    if (*ret != -EACCES && (*ret < 0 || r->one_by_one <= ONE_BY_ONE_MAX))
+        return true;
+    k->shallow = false;
+    undo(&kr);
+    return false;
+}
+
+static int read_kind(struct reader *r, struct kind *k, struct err *e) {
+    int n = 0;
+    if (!read_shallow(r, k, &n, e))
+        n = join_twice(r, k, e);
     end_census(r);
     return n;
 }
@@ -412,9 +473,9 @@ static void gather(struct world *w, struct reader *r) {
 typedef int (*fetch_fn)(void *ctx, struct arena *a, const struct object *o, bool destination,
                         yyjson_val **ret, struct err *e);
 
-/* Children whose owner is gone go over like anything else, so their bodies are looked at after all,
- * one by one: there are hardly any. One that is gone by now is left as it is; whoever writes it
- * finds that out. */
+/* Children whose owner is gone, or that never had one, go over like anything else, so their bodies
+ * are looked at after all, one by one: there are hardly any. One that is gone by now is left as it
+ * is; whoever writes it finds that out. */
 static int read_orphans(struct world *w, fetch_fn fetch, void *ctx, struct err *e) {
     for (size_t i = 0; i < w->objects.n; i++) {
         struct object *o = w->objects.v[i];
@@ -426,11 +487,16 @@ static int read_orphans(struct world *w, fetch_fn fetch, void *ctx, struct err *
         int n = fetch(ctx, a, o, false, &src, e);
         if (n == -ENOENT)
             continue;
-        if (n >= 0 && o->in_dst)
+        if (n >= 0 && (o->in_dst || (o->kind->shallow && o->kind->dst)))
             n = fetch(ctx, a, o, true, &dst, e);
         if (n < 0 && n != -ENOENT)
             return n;
-        look_at(w, w->a, tmp, o, src, dst);
+        if (dst && !o->in_dst)
+            note_destination(w, w->a, o, dst, false);
+        if (o->kind->shallow)
+            note_body(w->a, &w->traits, o, src);
+        if (!rules_match(o, w))
+            look_at(w, w->a, tmp, o, src, dst);
         o->unread = false;
     }
     return 0;

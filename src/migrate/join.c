@@ -128,8 +128,7 @@ static const struct {
     {"networking.k8s.io", "IPAddress", "ipaddress.kubernetes.io/managed-by!=ipallocator.k8s.io"},
 };
 
-/* A rule of the user's comes first, and may want just these. */
-static bool ruled(const struct world_opts *o, const struct kube_resource *r) {
+bool join_ruled(const struct world_opts *o, const struct kube_resource *r) {
     for (size_t i = 0; i < o->n_rules; i++)
         if ((!o->rules[i].kind || str_glob(o->rules[i].kind, r->kind)) &&
             !str_eq(o->rules[i].verdict, "skip"))
@@ -139,7 +138,7 @@ static bool ruled(const struct world_opts *o, const struct kube_resource *r) {
 
 static const char *without_made(const struct world_opts *o, const struct kube_resource *r) {
     for (size_t i = 0; i < COUNT_OF(made) && !o->read_made; i++)
-        if (str_eq(made[i].kind, r->kind) && str_eq(made[i].group, r->group) && !ruled(o, r))
+        if (str_eq(made[i].kind, r->kind) && str_eq(made[i].group, r->group) && !join_ruled(o, r))
             return made[i].selector;
     return NULL;
 }
@@ -149,6 +148,7 @@ int join_kind(const struct world *w, const struct kind *k, const struct join *j,
     AUTO_ARENA a = arena_new();
     const char *others = without_made(o, k->src), *chosen = o->label_selector;
     struct kube_list_opts all = {.label_selector = others, .cancel = o->cancel}, lo = all;
+    lo.metadata_only = j->metadata_only;
     if (chosen)
         lo.label_selector = others ? arena_printf(a, "%s,%s", chosen, others) : chosen;
     lo.namespace = all.namespace = join_namespace(w, k);

@@ -16,6 +16,7 @@ struct join {
     void (*again)(void *ctx);
     void *ctx;
     bool destination_denied; /* it may not be read there: everything is only in the source */
+    bool metadata_only;      /* of the source: items have nothing else */
     bool source_only; /* what only the destination has is not of interest: pair need not be called
                          for it where the source has nothing */
 };
@@ -23,6 +24,9 @@ struct join {
 /* The one namespace in which objects of k are selected, or NULL: who may read no other must not be
  * asked for all. */
 const char *join_namespace(const struct world *w, const struct kind *k);
+
+/* Does a rule of the user's want objects of this kind? It comes before every other. */
+bool join_ruled(const struct world_opts *o, const struct kube_resource *r);
 
 /* All objects of kind k that the world's options select in the source, with what the destination
  * has of the kind. Any thread; the options and clients of w are only read. A kind that cannot be

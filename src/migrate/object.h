@@ -24,6 +24,7 @@ struct kind {
     int wave;                         /* of the kind by the order table; an object may come later */
     const char *missing;              /* why it is not served there, once that was asked */
     bool merge;                       /* an object of B's own is completed, not blocked */
+    bool shallow;                     /* read by metadata alone, and not from the destination */
     bool schema_known;                /* schema is settled; when not, no object was looked at yet */
     const struct schema_diff *schema; /* what the destination's does not say alike, or NULL */
 };

@@ -234,7 +234,6 @@ static const struct rule table[] = {
     {"endpointslice-owned", "discovery.k8s.io", "EndpointSlice", 0, any_controller,
      "kept by a controller"},
     {"pod-mirror", "", "Pod", FACT_MIRROR, NULL, "shows a static pod of a machine"},
-    {"pod-finished", "", "Pod", FACT_FINISHED, NULL, "has run to its end"},
     {"job-finished", "batch", "Job", FACT_FINISHED, NULL,
      "has run to its end; creating it would run it again"},
     {"volume-dynamic", "", "PersistentVolume", FACT_PV_DYNAMIC, NULL,
@@ -249,6 +248,8 @@ static const struct rule table[] = {
      "kept by a controller from the Service's selector"},
     {"owner-makes-it", NULL, NULL, 0, made_again,
      "its owner's controller makes it again in the destination"},
+    /* After its owner: lists of metadata do not tell how a Pod fares. */
+    {"pod-finished", "", "Pod", FACT_FINISHED, NULL, "has run to its end"},
     {"generated-per-namespace", NULL, NULL, 0, made_in_each_namespace,
      "the destination makes one in each of its namespaces"},
 };
