@@ -148,6 +148,13 @@ static yyjson_mut_val *map_storage_class(const struct scrub *s, yyjson_mut_val *
     return to ? yyjson_mut_strcpy(s->doc, to) : val;
 }
 
+/* Two volumes that name one storage: deleting either must not take the bytes from under the other.
+ * Only on the way: what the destination says is what is compared with it. */
+static yyjson_mut_val *retain(const struct scrub *s, yyjson_mut_val *val) {
+    bool other = s->side == SCRUB_SOURCE && !str_eq(yyjson_mut_get_str(val), "Retain");
+    return other ? yyjson_mut_str(s->doc, "Retain") : val;
+}
+
 /* The caller compares owners and writes the references anew (world_body). */
 static yyjson_mut_val *take_out(const struct scrub *s UNUSED, yyjson_mut_val *val UNUSED) {
     return NULL;
@@ -258,6 +265,9 @@ static const struct policy_row rows[] = {
             "storageClasses of the configuration"),
     REWRITE("", "PersistentVolume", "/spec/storageClassName", map_storage_class,
             "storageClasses of the configuration"),
+    REWRITE("", "PersistentVolume", "/spec/persistentVolumeReclaimPolicy", retain,
+            "Retain, since the source's volume names the same storage: the end of the claim in the "
+            "destination would delete it for both"),
     REWRITE("apps", "StatefulSet", "/spec/volumeClaimTemplates/*/spec/storageClassName",
             map_storage_class, "storageClasses of the configuration"),
     DROP("apps", "StatefulSet", "/spec/volumeClaimTemplates/*/status",

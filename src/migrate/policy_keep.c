@@ -109,7 +109,7 @@ static const struct policy_row rows[] = {
     KEEP("", "PersistentVolume", "/spec/volumeMode", "what it can do"),
     KEEP("", "PersistentVolume", "/spec/nodeAffinity/**", "from where it can be reached"),
     KEEP("", "PersistentVolume", "/spec/persistentVolumeReclaimPolicy",
-         "what becomes of the bytes; Delete in two clusters is a hazard of its own"),
+         "Retain; anything else becomes it, since the source's volume names the same storage"),
     KEEP("", "PersistentVolume", "/spec/volumeAttributesClassName", "what it can do"),
     KEEP("", "PersistentVolume", "/spec/awsElasticBlockStore/**", SOURCE_WHY),
     KEEP("", "PersistentVolume", "/spec/azureDisk/**", SOURCE_WHY),

@@ -326,6 +326,8 @@ ALLOWED = [
     Allowed("binding", VOLUME, ("spec", "claimRef", "resourceVersion"), always, "of the claim in each cluster"),
     Allowed("binding", VOLUME, (*NOTES, "pv.kubernetes.io/bound-by-controller"), always,
             "who bound it: in A the controller may have chosen what B was told"),
+    Allowed("retained", VOLUME, ("spec", "persistentVolumeReclaimPolicy"), lambda d: d.vb == "Retain",
+            "both name one storage: the end of the claim in B must not delete it for A"),
     Allowed("binding", CLAIM, (*NOTES, "pv.kubernetes.io/bind-completed"), always, "judged by state.phase"),
     Allowed("binding", CLAIM, (*NOTES, "pv.kubernetes.io/bound-by-controller"), always, "who bound it"),
     Allowed("binding", CLAIM, (*NOTES, "volume.kubernetes.io/selected-node"), always, "a node of one cluster"),

@@ -161,6 +161,12 @@ def volume(b_uid="b-PersistentVolumeClaim-c", b_phase="Bound"):
     return build
 
 
+def reclaim(in_a, in_b):
+    return lambda p: p.add("v1", "PersistentVolume", "v", ns="", status={"phase": "Available"},
+                           a={"spec": {"persistentVolumeReclaimPolicy": in_a}},
+                           b={"spec": {"persistentVolumeReclaimPolicy": in_b}})
+
+
 def provisioned(annotated):
     def build(p):
         name = "pvc-01234567-89ab-cdef-0123-456789abcdef"
@@ -422,6 +428,8 @@ CASES = [
     ("selected node", lambda p: p.add("v1", "PersistentVolumeClaim", "c", a=merge(
         note("volume.kubernetes.io/selected-node", "n"), note("volume.beta.kubernetes.io/storage-provisioner", "p"))),
      "=binding"),
+    ("volume that keeps the storage", reclaim("Delete", "Retain"), "=retained"),
+    ("volume that deletes A's storage", reclaim("Retain", "Delete"), "!field spec.persistentVolumeReclaimPolicy"),
     ("bound to no claim of B", volume(b_uid="other"), "!field spec.claimRef.uid"),
     ("bound to A's claim", volume(b_uid="a-PersistentVolumeClaim-c"), "!foreign-uid spec.claimRef.uid"),
     ("claim lost", volume(b_phase="Lost"), "!field state.phase"),

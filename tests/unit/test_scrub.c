@@ -194,12 +194,14 @@ static const struct {
     {"a volume",
      "{'apiVersion':'v1','kind':'PersistentVolume','metadata':{'name':'nfs-1','annotations':{"
      "'pv.kubernetes.io/bound-by-controller':'yes'}},'spec':{'claimRef':{'name':'c','namespace':"
-     "'shop','uid':'u','resourceVersion':'1'},'storageClassName':'gp2'}}",
+     "'shop','uid':'u','resourceVersion':'1'},'persistentVolumeReclaimPolicy':'Delete',"
+     "'storageClassName':'gp2'}}",
      "{'apiVersion':'v1','kind':'PersistentVolume','metadata':{'name':'nfs-1'},'spec':{'claimRef':{"
-     "'name':'c','namespace':'shop'},'storageClassName':'gp3'}}"},
-    {"a volume of a class that stays",
+     "'name':'c','namespace':'shop'},'persistentVolumeReclaimPolicy':'Retain',"
+     "'storageClassName':'gp3'}}"},
+    {"a volume of a class that stays, and that is kept already",
      "{'apiVersion':'v1','kind':'PersistentVolume','metadata':{'name':'nfs-1'},'spec':{"
-     "'storageClassName':'nfs'}}",
+     "'persistentVolumeReclaimPolicy':'Retain','storageClassName':'nfs'}}",
      NULL},
 
     {"a namespace",
@@ -554,6 +556,15 @@ static void classes_map_one_way(void **state UNUSED) {
     assert_non_null(strstr(lab_scrub(a, body, SCRUB_SOURCE, NULL), "gp2"));
 }
 
+/* What the destination says of a volume is seen: Delete there is to become Retain. */
+static void volumes_are_retained_one_way(void **state UNUSED) {
+    static const char body[] = "{'apiVersion':'v1','kind':'PersistentVolume','metadata':{'name':'x'"
+                               "},'spec':{'persistentVolumeReclaimPolicy':'Delete'}}";
+    AUTO_ARENA a = arena_new();
+    assert_non_null(strstr(lab_scrub(a, body, SCRUB_SOURCE, NULL), "Retain"));
+    assert_non_null(strstr(lab_scrub(a, body, SCRUB_DESTINATION, NULL), "Delete"));
+}
+
 /* Scrubbing what was scrubbed changes nothing: else a plan would never come to rest. */
 static void twice_is_once(void **state UNUSED) {
     for (size_t c = 0; c < COUNT_OF(golden); c++) {
@@ -576,7 +587,8 @@ int main(void) {
         cmocka_unit_test(every_row_has_its_case), cmocka_unit_test(rows_say_why),
         cmocka_unit_test(nothing_else_changes),   cmocka_unit_test(neighbours_stay),
         cmocka_unit_test(type_comes_first),       cmocka_unit_test(odd_shapes),
-        cmocka_unit_test(classes_map_one_way),    cmocka_unit_test(twice_is_once),
+        cmocka_unit_test(classes_map_one_way),    cmocka_unit_test(volumes_are_retained_one_way),
+        cmocka_unit_test(twice_is_once),
     };
     return cmocka_run_group_tests_name("scrub", tests, NULL, NULL);
 }

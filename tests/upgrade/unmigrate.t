@@ -39,6 +39,8 @@ exits 'without a run there is nothing to take back' 4 unmigrate
 
 # --- all of it ---
 exits 'migrate' 0 migrate
+is "a volume that names A's storage keeps it when it goes" \
+    "$(kb get pv shared-data -o jsonpath='{.spec.persistentVolumeReclaimPolicy}')" Retain
 exits 'unmigrate is refused without --yes and a terminal' 4 \
     "$TANDEM" unmigrate -f "$work/tandem.yaml"
 exits 'a dry run lists what would go' 0 unmigrate --dry-run
