@@ -62,13 +62,14 @@ static void report_json(const struct migrate_result *r) {
     const struct apply_result *a = &r->apply;
     double s = (double)(a->last_answer_ns - a->first_write_ns) / 1e9;
     printf("{\"written\":%zu,\"failed\":%zu,\"left\":%zu,\"stale\":%zu,\"blocked\":%zu,\"unready\":"
-           "%zu,\"gone\":%zu,\"replaced\":%zu,\"changed\":%zu,"
+           "%zu,\"gone\":%zu,\"replaced\":%zu,\"deleting\":%zu,\"changed\":%zu,"
            "\"planMs\":%llu,\"writeMs\":%llu,\"settleMs\":%llu,\"firstToLastSeconds\":%.6f,"
            "\"extraRequests\":%llu,\"cpuMs\":%llu}\n",
            a->done, a->failed, a->left, a->stale, r->before.by_verdict[V_BLOCK], r->settled.unready,
-           r->settled.gone, r->settled.replaced, r->settled.changed, (unsigned long long)r->plan_ms,
-           (unsigned long long)r->write_ms, (unsigned long long)r->settle_ms, s,
-           (unsigned long long)a->extra_requests, (unsigned long long)clock_cpu_ms());
+           r->settled.gone, r->settled.replaced, r->settled.deleting, r->settled.changed,
+           (unsigned long long)r->plan_ms, (unsigned long long)r->write_ms,
+           (unsigned long long)r->settle_ms, s, (unsigned long long)a->extra_requests,
+           (unsigned long long)clock_cpu_ms());
 }
 
 /* A frozen plan says for each whether it is held; one that it left open is still open. */

@@ -113,6 +113,7 @@ void show_fates(const struct world *w) {
     } rows[] = {
         {FATE_GONE, "Written, and gone again:"},
         {FATE_REPLACED, "Replaced in the destination by another object of the name:"},
+        {FATE_DELETING, "Being deleted in the destination:"},
         {FATE_CHANGED, "Changed in the destination after they were written:"},
     };
     for (size_t k = 0; k < COUNT_OF(rows); k++) {

@@ -5,7 +5,12 @@
 #include "migrate/join.h"
 #include "migrate/world_impl.h"
 
-enum { LOOKERS = 2, LOOK_MS = 500, LOOK_MAX_MS = 5000 };
+/* MOMENT_MS: a look that is older tells no more what stayed. */
+enum { LOOKERS = 2, LOOK_MS = 500, LOOK_MAX_MS = 5000, MOMENT_MS = 1000 };
+
+size_t settled_lost(const struct settled *s) {
+    return s->gone + s->replaced + s->deleting;
+}
 
 static bool is_looked_at(const struct object *o) {
     return o->verdict == V_SAME || (object_goes_over(o) && o->outcome == OUT_DONE);
@@ -74,6 +79,11 @@ static void look_at_pair(void *ctx, yyjson_val *src, yyjson_val *dst) {
         say(l->w, o, "another object of this name has taken its place in the destination");
         return;
     }
+    if (json_get(dst, "metadata", "deletionTimestamp")) {
+        o->fate = FATE_DELETING;
+        say(l->w, o, "is being deleted in the destination");
+        return;
+    }
     if (!src)
         return; /* gone from the source meanwhile */
     arena_reset(l->tmp);
@@ -113,10 +123,8 @@ static int look_at_kind(struct world *w, const struct kind *k, struct err *e) {
     return r;
 }
 
-/* wanted: one flag per kind. */
-static void count(const struct world *w, bool *wanted, struct settled *ret) {
+static void count(const struct world *w, struct settled *ret) {
     *ret = (struct settled){0};
-    memset(wanted, 0, world_kinds(w, &(const struct kind *){NULL}));
     for (size_t i = 0; i < world_count(w); i++) {
         const struct object *o = world_at(w, i);
         if (!is_looked_at(o))
@@ -124,8 +132,8 @@ static void count(const struct world *w, bool *wanted, struct settled *ret) {
         ret->unready += o->unready;
         ret->gone += o->fate == FATE_GONE;
         ret->replaced += o->fate == FATE_REPLACED;
+        ret->deleting += o->fate == FATE_DELETING;
         ret->changed += o->fate == FATE_CHANGED;
-        wanted[o->kind - world_kind_at(w, 0)] |= o->unready;
     }
 }
 
@@ -163,29 +171,73 @@ static int look(struct world *w, const bool *wanted, struct err *e) {
     return g.err.code;
 }
 
-static bool is_over(const struct settle_opts *o, uint64_t end) {
-    return clock_now_ms() >= end || (o->cancel && atomic_load(&o->cancel->stop));
+static bool is_stopped(const struct settle_opts *o) {
+    return o->cancel && atomic_load(&o->cancel->stop);
 }
 
-int settle(struct world *w, const struct settle_opts *o, struct settled *ret, struct err *e) {
-    uint64_t start = clock_now_ms(), end = start + o->max_ms, pause = LOOK_MS;
-    size_t n = world_kinds(w, &(const struct kind *){NULL});
-    bool *wanted = xcalloc(n + 1, sizeof *wanted);
-    for (size_t i = 0; i < world_count(w); i++)
-        if (is_looked_at(world_at(w, i)))
-            wanted[world_at(w, i)->kind - world_kind_at(w, 0)] = true;
-    if (o->from_ms > start && !is_over(o, end))
-        clock_sleep_ms(MIN(o->from_ms - start, o->max_ms));
+static bool is_over(const struct settle_opts *o, uint64_t end) {
+    return clock_now_ms() >= end || is_stopped(o);
+}
+
+/* One flag per kind: of which something is to be looked at, or (unready) is waited for. */
+static void want(const struct world *w, bool unready, bool *wanted, size_t n) {
+    memset(wanted, 0, n);
+    for (size_t i = 0; i < world_count(w); i++) {
+        const struct object *o = world_at(w, i);
+        wanted[o->kind - world_kind_at(w, 0)] |= is_looked_at(o) && (!unready || o->unready);
+    }
+}
+
+/* Until everything is ready or the time is over. wanted: what was looked at last. */
+static int wait_ready(struct world *w, const struct settle_opts *o, uint64_t end, bool *wanted,
+                      size_t n, struct settled *ret, struct err *e) {
+    uint64_t pause = LOOK_MS;
     int r;
-    while ((r = look(w, wanted, e)) >= 0) {
-        count(w, wanted, ret);
-        if (!ret->unready || is_over(o, end))
-            break;
+    do {
+        want(w, true, wanted, n);
         if (o->progress)
             o->progress(ret->unready);
         /* Each look reads the source too, and that is production. */
         clock_sleep_ms(MIN(pause, end - MIN(end, clock_now_ms())));
         pause = MIN(pause * 2, (uint64_t)LOOK_MAX_MS);
+        r = look(w, wanted, e);
+        if (r >= 0)
+            count(w, ret);
+    } while (r >= 0 && ret->unready && !is_over(o, end));
+    return r;
+}
+
+/* While some were waited for, others may have been taken away. */
+static int look_at_others(struct world *w, const bool *looked, size_t n, struct settled *ret,
+                          struct err *e) {
+    bool *others = xcalloc(n + 1, sizeof *others);
+    want(w, false, others, n);
+    for (size_t i = 0; i < n; i++)
+        others[i] = others[i] && !looked[i];
+    int r = look(w, others, e);
+    if (r >= 0)
+        count(w, ret);
+    xfree(others);
+    return r;
+}
+
+int settle(struct world *w, const struct settle_opts *o, struct settled *ret, struct err *e) {
+    uint64_t start = clock_now_ms(), end = start + o->max_ms;
+    size_t n = world_kinds(w, &(const struct kind *){NULL});
+    bool *wanted = xcalloc(n + 1, sizeof *wanted);
+    want(w, false, wanted, n);
+    if (o->from_ms > start && !is_over(o, end))
+        clock_sleep_ms(MIN(o->from_ms - start, o->max_ms));
+    int r = look(w, wanted, e);
+    uint64_t seen = clock_now_ms(); /* everything was */
+    if (r >= 0)
+        count(w, ret);
+    while (r >= 0 && ret->unready && !is_over(o, end)) {
+        r = wait_ready(w, o, end, wanted, n, ret, e);
+        if (r < 0 || is_stopped(o) || clock_now_ms() < seen + MOMENT_MS)
+            break;
+        r = look_at_others(w, wanted, n, ret, e);
+        seen = clock_now_ms();
     }
     xfree(wanted);
     return r;

@@ -9,13 +9,16 @@ enum fate {
     FATE_FINE,
     FATE_GONE,     /* it was there and is not any more */
     FATE_REPLACED, /* another object of this name is there, with another uid */
+    FATE_DELETING, /* it is there, and will be gone when its finalizers are through */
     FATE_CHANGED,  /* somebody in the destination changed what we wrote */
 };
 
 struct settled {
     size_t unready; /* less ready than in the source */
-    size_t gone, replaced, changed;
+    size_t gone, replaced, deleting, changed;
 };
+/* Of what was there, how many will not stay. */
+size_t settled_lost(const struct settled *s);
 
 struct settle_opts {
     uint64_t max_ms;  /* longest wait for readiness */
@@ -25,6 +28,7 @@ struct settle_opts {
 };
 
 /* Looks at everything of w that was written or was there already, until it is as ready as in the
- * source or the time is over; after the first look only at the kinds that are waited for. Sets
- * fate, unready and note of the records. Negative when a cluster cannot be read. */
+ * source or the time is over; after the first look only at the kinds that are waited for, and when
+ * that took more than a moment, at the end once more at the others. Sets fate, unready and note of
+ * the records. Negative when a cluster cannot be read. */
 int settle(struct world *w, const struct settle_opts *o, struct settled *ret, struct err *e);

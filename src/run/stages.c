@@ -65,7 +65,7 @@ static int write_and_settle(struct session *s, void *ctx, struct err *e) {
     size_t bad = m->res->apply.failed + m->res->before.by_verdict[V_BLOCK];
     if (bad)
         return err_set(e, -EREMOTEIO, "%zu objects failed or are blocked", bad);
-    size_t lost = m->res->settled.gone + m->res->settled.replaced;
+    size_t lost = settled_lost(&m->res->settled);
     return lost ? err_set(e, -EREMOTEIO, "%zu objects did not stay in the destination", lost) : 0;
 }
 
