@@ -206,6 +206,14 @@ static int by_turn(const void *x, const void *y) {
     return 0;
 }
 
+/* What stands behind a webhook may come with what is tried now; with nothing but webhooks it does
+ * not, and they have been waited for. */
+static void renew_backends(struct job *j) {
+    for (size_t i = 0; i < j->agenda.n; i++)
+        if (j->agenda.v[i]->wave < WAVE_ADMISSION)
+            memset(j->backends_ms, 0, sizeof j->backends_ms);
+}
+
 static void make_agenda(struct job *j) {
     j->agenda.n = 0;
     for (size_t i = 0; i < world_count(j->w); i++) {
@@ -217,6 +225,7 @@ static void make_agenda(struct job *j) {
             waits_expect(j->waits, o);
     }
     qsort(j->agenda.v, j->agenda.n, sizeof *j->agenda.v, by_turn);
+    renew_backends(j);
 }
 
 /* Services that nobody will hand over any more must not be waited for. */

@@ -70,7 +70,7 @@ struct job {
     struct apply_result res;
     struct err fatal; /* of the journal or of the source */
     bool stop;
-    uint64_t backends_until;   /* how long back ends are waited for; 0: none has been yet */
+    uint64_t backends_ms[2];   /* waited for the back ends of definitions, of admission; lane 0's */
     const char *wave;          /* shown as progress */
     struct http_cancel cancel; /* of the writers: the user's, or a destination that is silent */
     uint64_t heard_ms;         /* when the destination last answered, or was last idle */

@@ -124,14 +124,15 @@ static bool before_its_owner(struct world *w, const struct object *o) {
     return before;
 }
 
-/* All of them together get the time, so that ten dead back ends do not take ten times as long. */
+/* All of them together get the time, so that ten dead back ends do not take ten times as long. It
+ * is the time that is waited that counts: what is written between two of them costs them nothing.
+ */
 static int wait_backend(struct job *j, const struct object *o, yyjson_val *body, struct err *e) {
-    pthread_mutex_lock(&j->lock);
-    if (!j->backends_until)
-        j->backends_until = clock_now_ms() + (j->o->ready_ms ? j->o->ready_ms : READY_MS);
-    uint64_t until = j->backends_until;
-    pthread_mutex_unlock(&j->lock);
-    return backend_wait(j->w, o, body, until, &j->cancel, e);
+    uint64_t *waited = &j->backends_ms[o->wave >= WAVE_ADMISSION];
+    uint64_t start = clock_now_ms(), all = j->o->ready_ms ? j->o->ready_ms : READY_MS;
+    int r = backend_wait(j->w, o, body, start + all - MIN(all, *waited), &j->cancel, e);
+    *waited += clock_now_ms() - start;
+    return r;
 }
 
 static int feed(struct feeder *f, struct object *o, yyjson_val *body, struct err *e) {
