@@ -93,8 +93,11 @@ void feed_wait_idle(struct job *j);
  * -EHOSTUNREACH, with a sentence for the operator, when it is not so at `until` (monotonic ms). */
 int backend_wait(struct world *w, const struct object *o, yyjson_val *body, uint64_t until,
                  struct http_cancel *c, struct err *e);
-/* After a webhook configuration was created: dry runs of requests that it wants to see, in up to
- * six namespaces. When the API server cannot call it, it is deleted again (guarded by uid) and the
- * item has failed. A webhook whose sideEffects forbid dry runs, or that guards nothing the
- * destination has, cannot be tried and stays. Other items are left alone. */
+/* After a webhook configuration was created, or its webhooks were changed: dry runs of requests
+ * that it wants to see, in up to six namespaces. When the API server cannot call it, it is deleted
+ * again, or what was changed is put back (guarded by uid), and the item has failed. A webhook whose
+ * sideEffects forbid dry runs, or that guards nothing the destination has, cannot be tried and
+ * stays. When the run is stopped meanwhile nobody knows, and nothing is taken back: the item was
+ * stopped, its effect is unknown, and the next run tries it (WORLD_UNPROVEN). Other items are left
+ * alone. */
 void backend_prove(struct world *w, struct item *it, struct http_cancel *c);

@@ -6,6 +6,7 @@
 #include "base/clock.h"
 #include "kube/list.h"
 #include "migrate/apply_impl.h"
+#include "migrate/previous.h"
 #include "migrate/scrub.h"
 
 enum { LOOK_MS = 250, TRY_AGAIN_MS = 500, TRIES_MIN = 3, TRY_MS = 10000, CANDIDATES_MAX = 6 };
@@ -187,6 +188,11 @@ static int try_hook(struct world *w, yyjson_val *hook, struct http_cancel *c, st
     return r;
 }
 
+static bool is_stopped(const struct http_cancel *c) {
+    return c && atomic_load(&c->stop);
+}
+
+/* -ESTOPPED: nobody knows. */
 static int try_all(struct world *w, yyjson_val *body, struct http_cancel *c, struct err *e) {
     uint64_t until = clock_now_ms() + TRY_MS;
     int r = 0;
@@ -196,54 +202,114 @@ static int try_all(struct world *w, yyjson_val *body, struct http_cancel *c, str
     for (unsigned n = 0; n < TRIES_MIN || (r < 0 && clock_now_ms() < until); n++) {
         size_t i, max;
         yyjson_val *hook;
-        if (c && atomic_load(&c->stop))
-            break;
         clock_sleep_ms(TRY_AGAIN_MS);
         r = 0;
         yyjson_arr_foreach (json_get(body, "webhooks"), i, max, hook) {
             if (r >= 0)
                 r = try_hook(w, hook, c, e);
         }
+        if (is_stopped(c))
+            return err_set(e, -ESTOPPED, "stopped before a request had passed it");
     }
     return r;
 }
 
 /* --- taking back what cannot be called --- */
 
-static void take_back(struct world *w, struct item *it) {
-    AUTO_ARENA a = arena_new();
-    char body[200];
-    int n = snprintf(body, sizeof body,
-                     "{\"apiVersion\":\"v1\",\"kind\":\"DeleteOptions\",\"preconditions\":{\"uid\":"
-                     "\"%s\"}}",
-                     it->uid);
-    struct kube_req req = {.method = "DELETE",
-                           .path = kube_path(a, it->o->kind->dst, NULL, it->o->name, NULL),
-                           .body = body,
-                           .body_len = (size_t)MAX(n, 0),
-                           .idempotent = true};
+/* What no request has passed yet, of this run's writes: the create of it, or the merge patch that
+ * undoes the updates. */
+struct doubt {
+    bool created;
+    yyjson_mut_val *restore;
+};
+
+static void add_doubt(struct arena *a, yyjson_mut_doc *d, const struct journal_effect *ef,
+                      struct doubt *t) {
+    yyjson_val *note, *restore = NULL;
+    if (ef->state == EFFECT_DONE)
+        *t = (struct doubt){0};
+    if (ef->state == EFFECT_DONE || ef->state == EFFECT_FAILED)
+        return;
+    t->created |= str_eq(ef->verb, "create");
+    if (ef->previous && json_parse(a, ef->previous, strlen(ef->previous), &note, NULL) >= 0)
+        restore = json_get(note, "restore");
+    if (restore)
+        t->restore = previous_over(d, yyjson_val_mut_copy(d, restore), t->restore);
+}
+
+static struct doubt doubt_of(const struct item *it, struct arena *a, yyjson_mut_doc *d) {
+    struct doubt t = {.created = str_eq(it->effect.verb, "create")};
+    struct journal_effect *v;
+    size_t n = 0;
+    if (!t.created && it->journal)
+        (void)journal_effects_of(it->journal, a, it->run, it->effect.cluster, it->effect.ref, &v,
+                                 &n, NULL);
+    for (size_t i = 0; i < n; i++)
+        add_doubt(a, d, &v[i], &t);
+    return t;
+}
+
+static void undo(struct world *w, struct item *it, struct arena *a, struct kube_req *req) {
     struct kube_resp resp = {0};
     struct err why = {0};
+    req->path = kube_path(a, it->o->kind->dst, NULL, it->o->name, NULL);
+    req->body_len = strlen(req->body);
+    req->idempotent = true;
     it->requests++;
-    it->written = kube_do(world_opts(w)->dst, a, &req, &resp, &why) < 0 && why.code != -ENOENT;
+    it->written = kube_do(world_opts(w)->dst, a, req, &resp, &why) < 0 && why.code != -ENOENT;
     if (it->written)
         err_ctx(&it->err, it->err.code,
                 "it is in the way in the destination and could not be taken back (%s)",
                 err_msg(&why));
 }
 
-void backend_prove(struct world *w, struct item *it, struct http_cancel *c) {
-    AUTO_ARENA a = arena_new();
-    yyjson_val *body;
-    struct err e = {0};
-    bool made = str_eq(it->effect.verb, "create") || str_eq(it->o->rule, WORLD_UNPROVEN);
-    if (!it->ok || it->theirs || !made || !object_is_webhook(it->o) ||
-        json_parse(a, it->body, it->body_len, &body, &e) < 0 || try_all(w, body, c, &e) >= 0)
-        return;
-    it->ok = false;
-    it->err = e;
+static void take_back(struct world *w, struct item *it, struct arena *a) {
     err_ctx(&it->err, -EHOSTUNREACH,
             "taken back, since it blocked what it guards; run `tandem migrate` again when it can "
             "be called");
-    take_back(w, it);
+    undo(w, it, a,
+         &(struct kube_req){.method = "DELETE",
+                            .body = arena_printf(a,
+                                                 "{\"apiVersion\":\"v1\",\"kind\":"
+                                                 "\"DeleteOptions\",\"preconditions\":{\"uid\":"
+                                                 "\"%s\"}}",
+                                                 it->uid)});
+}
+
+/* Whatever was written to it since: as it is, it blocks. */
+static void put_back(struct world *w, struct item *it, struct arena *a, yyjson_mut_doc *d,
+                     yyjson_mut_val *restore) {
+    err_ctx(&it->err, -EHOSTUNREACH,
+            "put back as it was, since it blocked what it guards; run `tandem migrate` again when "
+            "it can be called");
+    json_mut_set_str(d, json_mut_obj_at(d, restore, "metadata"), "uid", it->uid);
+    undo(w, it, a,
+         &(struct kube_req){.method = "PATCH",
+                            .query = "fieldManager=tandem",
+                            .content_type = "application/merge-patch+json",
+                            .body = json_mut_write(a, restore, NULL)});
+}
+
+void backend_prove(struct world *w, struct item *it, struct http_cancel *c) {
+    AUTO_ARENA a = arena_new();
+    yyjson_val *body;
+    yyjson_mut_doc *d = json_doc(a);
+    struct err e = {0};
+    if (!it->ok || it->theirs || !object_is_webhook(it->o))
+        return;
+    struct doubt t = doubt_of(it, a, d);
+    if ((!t.created && !json_mut_get(t.restore, "webhooks")) ||
+        json_parse(a, it->body, it->body_len, &body, &e) < 0)
+        return;
+    int r = try_all(w, body, c, &e);
+    if (r >= 0)
+        return;
+    it->ok = false;
+    it->err = e;
+    if (r == -ESTOPPED)
+        it->written = false; /* unknown, says the journal, and the next run tries it */
+    else if (t.created)
+        take_back(w, it, a);
+    else
+        put_back(w, it, a, d, t.restore);
 }

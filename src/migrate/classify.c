@@ -318,7 +318,7 @@ static bool made_anew(const struct world *w, const struct object *o) {
 }
 
 /* A webhook that blocks what it guards is taken back as soon as it is seen (backend.c); the journal
- * has an outcome of its create only after that. */
+ * has an outcome of its write only after that. */
 static bool is_unproven(const struct world *w, const struct object *o) {
     const char slot[2] = {w->o.dst_slot, 0};
     AUTO_ARENA a = arena_new();
@@ -331,8 +331,8 @@ static bool is_unproven(const struct world *w, const struct object *o) {
     for (size_t i = 0; i < n; i++)
         if (v[i].state == EFFECT_DONE)
             unproven = false;
-        else if (str_eq(v[i].verb, "create") && v[i].state != EFFECT_FAILED)
-            unproven = true;
+        else if (v[i].state != EFFECT_FAILED)
+            unproven |= str_eq(v[i].verb, "create") || str_eq(v[i].verb, "update");
     return unproven;
 }
 
@@ -373,7 +373,7 @@ static void decide_by_destination(struct world *w, struct object *o) {
                "the controller of its owner has made its own in the destination");
     } else if (o->n_changes == 0 && is_unproven(w, o)) {
         decide(o, V_UPDATE, WORLD_UNPROVEN,
-               "made by a run that was cut short before a request had passed it");
+               "written by a run that was cut short before a request had passed it");
     } else if (o->n_changes == 0) {
         o->held = held_now;
         decide(o, V_SAME, o->rule, held_now ? "held there as it should be" : "already there");

@@ -109,7 +109,7 @@ void world_unlock(struct world *w);
 
 /* Does a rule of the user's say that the destination's object is to be overwritten? */
 bool world_overwrites(const struct world *w, const struct object *o);
-/* Rule of a webhook whose create was cut short before it was proved: an update that proves it. */
+/* Rule of a webhook whose write was cut short before it was proved: an update that proves it. */
 #define WORLD_UNPROVEN "unproven"
 /* o was to be made anew (object.recreate) and is gone from the destination: from here on it is
  * created like one that never was there. */

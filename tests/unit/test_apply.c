@@ -90,7 +90,7 @@ static struct bench serve_source(struct arena *a, yyjson_val *list) {
 }
 
 static void start(struct fixture *f, struct arena *a, const char *src, const char *dst,
-                  const struct api_row *script) {
+                  const struct api_row *script, const struct user_rule *rule) {
     *f = (struct fixture){0};
     struct err e = {0};
     f->a = serve_source(a, lab_json(a, src));
@@ -98,7 +98,7 @@ static void start(struct fixture *f, struct arena *a, const char *src, const cha
     snprintf(f->path, sizeof f->path, "%s/t.db", f->b.dir);
     expect(0, journal_open(f->path, false, &f->j, &e), &e);
     expect(0, journal_run_begin(f->j, 'a', 'b', &f->run, &e), &e);
-    struct world_opts o = {.src = f->a.c, .dst = f->b.c};
+    struct world_opts o = {.src = f->a.c, .dst = f->b.c, .rules = rule, .n_rules = rule != NULL};
     f->w = lab_world(a, &o, src, dst, NULL);
     expect(0, kube_discover(f->b.c, &f->w->ddst, &e), &e);
 }
@@ -169,7 +169,7 @@ static void back_ends_get_their_time(void **state UNUSED) {
     for (size_t i = 0; i < COUNT_OF(cases); i++) {
         AUTO_ARENA a = arena_new();
         struct fixture f;
-        start(&f, a, cases[i].src, "[]", cases[i].rows);
+        start(&f, a, cases[i].src, "[]", cases[i].rows, NULL);
         expect(0, carry_out(&f, 300), &(struct err){0});
         unsigned looks = api_count(f.b.api, LOOK("hook"));
         if (f.res.done != cases[i].done || looks != cases[i].looks)
@@ -179,9 +179,95 @@ static void back_ends_get_their_time(void **state UNUSED) {
     }
 }
 
+/* --- webhooks that no request has passed --- */
+
+#define OLD_HOOK                                                                                   \
+    "{'apiVersion':'admissionregistration.k8s.io/v1','kind':'ValidatingWebhookConfiguration',"     \
+    "'metadata':{'name':'h','uid':'b-h','resourceVersion':'4'},'webhooks':[{'name':'old.x.io'}]}"
+#define OUR_GADGET                                                                                 \
+    "{'apiVersion':'x.io/v1','kind':'Gadget','metadata':{'name':'g','namespace':'n',"              \
+    "'uid':'b-g'},'spec':{'size':1}}"
+#define DEAD STATUS("failed calling webhook \\'h.x.io\\'")
+
+static const struct user_rule overwrite = {.kind = "ValidatingWebhookConfiguration",
+                                           .overwrite = true};
+
+static struct journal_effect *effects_of_hook(struct fixture *f, struct arena *a, size_t n) {
+    struct journal_effect *v;
+    size_t got = 0;
+    struct err e = {0};
+    expect(0,
+           journal_effects_of(f->j, a, f->run.id, "b",
+                              "admissionregistration.k8s.io/ValidatingWebhookConfiguration//h", &v,
+                              &got, &e),
+           &e);
+    assert_int_equal(got, n);
+    return v;
+}
+
+/* One that was changed and cannot be called then gets its old values back: deleting it would take
+ * what was there before the run. In the next round it can be called. */
+static void changed_ones_are_put_back(void **state UNUSED) {
+    static const struct api_row rows[ROWS_MAX] = {
+        DISCOVERY,
+        ROW(LOOK("hook"), 200, READY),
+        ROW("GET " HOOKS "/h", 200, OLD_HOOK),
+        ROW("PATCH " HOOKS "/h", 200, MADE("b-h")),
+        TIMES(22, "PATCH " GADGETS "/g?dryRun=All", 500, DEAD), /* ten seconds of them, and more */
+        ROW("PATCH " GADGETS "/g?dryRun=All", 200, MADE("b-g")),
+    };
+    AUTO_ARENA a = arena_new();
+    struct fixture f;
+    start(&f, a, "[" GADGET "," HOOK "]", "[" OUR_GADGET "," OLD_HOOK "]", rows, &overwrite);
+    expect(0, carry_out(&f, 300), &(struct err){0});
+    const struct journal_effect *v = effects_of_hook(&f, a, 2);
+    assert_int_equal(v[0].state, EFFECT_FAILED);
+    assert_non_null(strstr(v[0].error, "put back as it was"));
+    assert_int_equal(v[1].state, EFFECT_DONE);
+    assert_int_equal(f.res.done, 1);
+    assert_int_equal(api_count(f.b.api, "{\"webhooks\":[{\"name\":\"old.x.io\"}],"
+                                        "\"metadata\":{\"uid\":\"b-h\"}}"),
+                     1);
+    assert_int_equal(api_count(f.b.api, "DELETE " HOOKS), 0);
+    finish(&f);
+}
+
+static void *stop_soon(void *arg) {
+    struct fixture *f = arg;
+    while (!api_count(f->b.api, "PATCH " GADGETS "/g?dryRun=All"))
+        clock_sleep_ms(10);
+    atomic_store(&f->cancel.stop, true);
+    return NULL;
+}
+
+/* Stopped in the middle of it: nobody knows, and the next run has to try it. */
+static void a_stop_proves_nothing(void **state UNUSED) {
+    static const struct api_row rows[ROWS_MAX] = {
+        DISCOVERY,
+        ROW(LOOK("hook"), 200, READY),
+        ROW("POST " HOOKS, 201, MADE("b-h")),
+        ROW("PATCH " GADGETS "/g?dryRun=All", 200, MADE("b-g")),
+    };
+    AUTO_ARENA a = arena_new();
+    struct fixture f;
+    pthread_t t;
+    start(&f, a, "[" GADGET "," HOOK "]", "[" OUR_GADGET "]", rows, NULL);
+    MUST(pthread_create(&t, NULL, stop_soon, &f) == 0);
+    expect(-ESTOPPED, carry_out(&f, 300), &(struct err){0});
+    pthread_join(t, NULL);
+    const struct journal_effect *v = effects_of_hook(&f, a, 1);
+    assert_int_equal(v->state, EFFECT_UNKNOWN);
+    assert_string_equal(v->uid, "b-h");
+    assert_int_equal(f.res.left, 1);
+    assert_int_equal(api_count(f.b.api, "DELETE " HOOKS), 0);
+    finish(&f);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(back_ends_get_their_time),
+        cmocka_unit_test(changed_ones_are_put_back),
+        cmocka_unit_test(a_stop_proves_nothing),
     };
     return cmocka_run_group_tests_name("apply", tests, NULL, NULL);
 }

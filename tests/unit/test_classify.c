@@ -584,6 +584,27 @@ static void what_runs_wrote(void **state UNUSED) {
     remove_journal(a, folder);
 }
 
+/* Written, and no answer of the journal's: no request has passed it yet. */
+static void unproven_webhooks(void **state UNUSED) {
+#define HOOK_REF "admissionregistration.k8s.io/ValidatingWebhookConfiguration//h"
+    static const char hook[] = "{'apiVersion':'admissionregistration.k8s.io/v1','kind':"
+                               "'ValidatingWebhookConfiguration','metadata':{'name':'h'}}";
+    static const char *const refs[][2] = {{"create " HOOK_REF}, {"update " HOOK_REF}};
+    for (size_t i = 0; i < COUNT_OF(refs); i++) {
+        AUTO_ARENA a = arena_new();
+        char folder[] = "/tmp/tandem-test-XXXXXX";
+        assert_non_null(mkdtemp(folder));
+        struct journal_run run;
+        struct journal *j = journal_with(a, folder, refs[i], &run);
+        struct world_opts o = {.journal = j, .run = run.id};
+        struct world *w = world_of(a, &o, hook, hook, NULL);
+        expect(refs[i][0], world_at(w, 0), V_UPDATE, WORLD_UNPROVEN, false);
+        world_free(w);
+        journal_close(j);
+        remove_journal(a, folder);
+    }
+}
+
 /* --- who acts, when the destination's was changed by hand or the source's by its owner --- */
 
 #define ACTS  CRON("", "'suspend':false")
@@ -658,6 +679,7 @@ int main(void) {
         cmocka_unit_test(held_bodies),
         cmocka_unit_test(digests),
         cmocka_unit_test(what_runs_wrote),
+        cmocka_unit_test(unproven_webhooks),
         cmocka_unit_test(nobody_acts_twice),
     };
     return cmocka_run_group_tests_name("classify", tests, NULL, NULL);
