@@ -155,7 +155,8 @@ static void step(struct cmp *c, struct leaf_at at, const char *key, yyjson_mut_v
                  yyjson_mut_val *dst) {
     size_t mark = c->path.len;
     json_pointer_add(&c->path, key);
-    differ(c, c->three ? leaves_in(&c->three->base, at, key) : at, src, dst);
+    struct leaf_at in = {.field = key};
+    differ(c, c->three ? leaves_in(&c->three->base, at, key) : in, src, dst);
     c->path.len = mark;
     c->path.p[mark] = 0;
 }
@@ -201,9 +202,20 @@ static void differ_three(struct cmp *c, struct leaf_at at, yyjson_mut_val *src,
     }
 }
 
+/* The destination's has all of it: an update would leave it as it is (write.c). */
+static bool is_completed(struct leaf_at at, yyjson_mut_val *src, yyjson_mut_val *dst) {
+    AUTO_ARENA tmp = arena_new();
+    return json_mut_equal(list_union(json_doc(tmp), at.field, src, dst), dst);
+}
+
 static void differ(struct cmp *c, struct leaf_at at, yyjson_mut_val *src, yyjson_mut_val *dst) {
     if (src && dst && json_mut_equal(src, dst))
         return;
+    if (object_merges(c->o) && yyjson_mut_is_arr(src) && yyjson_mut_is_arr(dst)) {
+        if (!is_completed(at, src, dst))
+            note(c, at, src, dst);
+        return;
+    }
     if (c->three) {
         differ_three(c, at, src, dst);
         return;

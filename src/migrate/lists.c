@@ -89,3 +89,37 @@ const struct list_row *list_keyed(const char *field, yyjson_mut_val *arr) {
             return &rows[i];
     return NULL;
 }
+
+static bool holds(yyjson_mut_val *arr, yyjson_mut_val *element) {
+    size_t i, max;
+    yyjson_mut_val *v;
+    yyjson_mut_arr_foreach (arr, i, max, v) {
+        if (json_mut_equal(v, element))
+            return true;
+    }
+    return false;
+}
+
+static void put_over(yyjson_mut_doc *d, yyjson_mut_val *into, yyjson_mut_val *from) {
+    size_t i, max;
+    yyjson_mut_val *key, *val;
+    yyjson_mut_obj_foreach (from, i, max, key, val)
+        json_mut_set(d, into, yyjson_mut_get_str(key), yyjson_mut_val_mut_copy(d, val));
+}
+
+yyjson_mut_val *list_union(yyjson_mut_doc *d, const char *field, yyjson_mut_val *want,
+                           yyjson_mut_val *have) {
+    const struct list_row *row = list_keyed(field, want);
+    bool named = row && row == list_keyed(field, have);
+    yyjson_mut_val *out = yyjson_mut_val_mut_copy(d, have), *v;
+    size_t i, max;
+    char id[LIST_ID_MAX];
+    yyjson_mut_arr_foreach (want, i, max, v) {
+        yyjson_mut_val *same = named ? list_find(row, out, list_id(row, v, id)) : NULL;
+        if (same)
+            put_over(d, same, v);
+        else if (!holds(have, v))
+            yyjson_mut_arr_append(out, yyjson_mut_val_mut_copy(d, v));
+    }
+    return out;
+}

@@ -22,3 +22,8 @@ const struct list_row *list_keyed(const char *field, yyjson_mut_val *arr);
 const char *list_id(const struct list_row *row, yyjson_mut_val *element, char out[LIST_ID_MAX]);
 /* The element of that name in arr, or NULL. */
 yyjson_mut_val *list_find(const struct list_row *row, yyjson_mut_val *arr, const char *id);
+/* What have holds, and of want what have lacks: elements by name, those of one name with the
+ * members of both (want's go before); where they have no names, by value. Equal to have when it
+ * lacks nothing. A new list in d. */
+yyjson_mut_val *list_union(yyjson_mut_doc *d, const char *field, yyjson_mut_val *want,
+                           yyjson_mut_val *have);

@@ -7,6 +7,7 @@
 #include "migrate/apply_impl.h"
 #include "migrate/hold.h"
 #include "migrate/leaves.h"
+#include "migrate/lists.h"
 #include "migrate/order.h"
 #include "migrate/previous.h"
 #include "migrate/three.h"
@@ -339,6 +340,8 @@ static int create_once(struct world *w, struct item *it, struct arena *a, struct
 
 /* --- update: a merge patch (RFC 7386) of what differs, guarded by resourceVersion --- */
 
+/* only_add: what only the destination has stays. A merge patch sets a list as a whole, with what
+ * the destination has in it. */
 static void merge_diff(yyjson_mut_doc *d, yyjson_mut_val *patch, yyjson_mut_val *want,
                        yyjson_mut_val *have, bool only_add) {
     size_t i, max;
@@ -348,10 +351,12 @@ static void merge_diff(yyjson_mut_doc *d, yyjson_mut_val *patch, yyjson_mut_val 
         yyjson_mut_val *h = yyjson_mut_obj_get(have, k);
         if (h && json_mut_equal(val, h))
             continue;
+        bool lists = only_add && yyjson_mut_is_arr(val) && yyjson_mut_is_arr(h);
+        yyjson_mut_val *set = lists ? list_union(d, k, val, h) : yyjson_mut_val_mut_copy(d, val);
         if (yyjson_mut_is_obj(val) && yyjson_mut_is_obj(h))
             merge_diff(d, json_mut_obj_at(d, patch, k), val, h, only_add);
-        else
-            json_mut_set(d, patch, k, yyjson_mut_val_mut_copy(d, val));
+        else if (!lists || !json_mut_equal(set, h))
+            json_mut_set(d, patch, k, set);
     }
     yyjson_mut_obj_foreach (have, i, max, key, val) {
         const char *k = yyjson_mut_get_str(key);

@@ -6,6 +6,9 @@
 #define BODY(api, kind, meta, more)                                                                \
     "{'apiVersion':'" api "','kind':'" kind "','metadata':{'name':'x','namespace':'shop'" meta     \
     "}" more "}"
+#define ACCOUNT(list)                                                                              \
+    "{'apiVersion':'v1','kind':'ServiceAccount','metadata':{'name':'default','namespace':'shop'}," \
+    "'imagePullSecrets':[" list "]}"
 #define CM(more) BODY("v1", "ConfigMap", "", more)
 
 /* Differences as "PATH: SRC -> DST", joined by "; "; "-" stands for nothing there. */
@@ -61,6 +64,10 @@ static const struct {
      BODY("v1", "Namespace", ",'labels':{'a':'1','b':'1'}", ""),
      BODY("v1", "Namespace", ",'labels':{'a':'2','c':'3'}", ""),
      "/metadata/labels/a: \"1\" -> \"2\"; /metadata/labels/b: \"1\" -> -"},
+    {"lists of a completed object", ACCOUNT("{'name':'b'},{'name':'a','x':'1'}"),
+     ACCOUNT("{'name':'a','x':'1','y':'2'},{'name':'c'},{'name':'b'}"), ""},
+    {"lists of a completed object, of one length", ACCOUNT("{'name':'a'}"), ACCOUNT("{'name':'b'}"),
+     "/imagePullSecrets: [{\"name\":\"a\"}] -> [{\"name\":\"b\"}]"},
     {"an account that is not the default one", BODY("v1", "ServiceAccount", "", ""),
      BODY("v1", "ServiceAccount", "", ",'automountServiceAccountToken':false"),
      "/automountServiceAccountToken: - -> false"},

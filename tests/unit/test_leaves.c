@@ -253,6 +253,28 @@ static void costs_little(void **state) {
     assert_true(n < 41 * 8 + 16);
 }
 
+static void unions(void **state UNUSED) {
+    static const struct {
+        const char *field, *want, *have, *both;
+    } both[] = {
+        {"imagePullSecrets", "[{'name':'a'}]", "[{'name':'b'}]", "[{'name':'b'},{'name':'a'}]"},
+        {"imagePullSecrets", "[{'name':'a','x':1}]", "[{'name':'a','x':2,'y':2},{'name':'b'}]",
+         "[{'name':'a','x':1,'y':2},{'name':'b'}]"},
+        {"imagePullSecrets", "[{'name':'a'}]", "[]", "[{'name':'a'}]"},
+        {"imagePullSecrets", "[{'name':'a'},{'name':'b'}]", "[{'name':'b'},{'name':'a'}]",
+         "[{'name':'b'},{'name':'a'}]"},
+        {"imagePullSecrets", "[{'name':'a'},{'name':'a'}]", "[{'name':'a'}]", "[{'name':'a'}]"},
+        {"words", "['a','b']", "['c','b']", "['c','b','a']"},
+        {"words", "[]", "['c']", "['c']"},
+    };
+    for (size_t i = 0; i < COUNT_OF(both); i++) {
+        AUTO_ARENA a = arena_new();
+        yyjson_mut_val *got =
+            list_union(json_doc(a), both[i].field, mut(a, both[i].want), mut(a, both[i].have));
+        assert_string_equal(lab_mut_text(a, got), lab_text(a, lab_json(a, both[i].both)));
+    }
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(sip_vectors),
@@ -266,6 +288,7 @@ int main(void) {
         cmocka_unit_test(wrote_knows_its_values),
         cmocka_unit_test(lists_are_named),
         cmocka_unit_test(costs_little),
+        cmocka_unit_test(unions),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

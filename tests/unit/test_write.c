@@ -399,6 +399,31 @@ static void one_copy_each(void **state UNUSED) {
     }
 }
 
+/* What each cluster gives the account itself is completed: a list keeps what stands in it. */
+static void accounts_are_completed(void **state UNUSED) {
+#define ACCOUNT(uid, list)                                                                         \
+    "{\"apiVersion\":\"v1\",\"kind\":\"ServiceAccount\",\"metadata\":{\"name\":\"default\","       \
+    "\"namespace\":\"n\",\"uid\":\"" uid                                                           \
+    "\",\"resourceVersion\":\"5\"},\"imagePullSecrets\":[" list "]}"
+#define A_REG "{\"name\":\"a-reg\"}"
+#define B_REG "{\"name\":\"b-reg\"}"
+    static const struct api_row rows[] = {
+        {"GET", 200, ACCOUNT("b-sa", B_REG), NULL, API_WHOLE, 0, 0},
+        {"PATCH", 200, ACCOUNT("b-sa", B_REG "," A_REG), NULL, API_WHOLE, 0, 0},
+    };
+    struct bench b = BENCH(rows);
+    struct world_opts o = {.dst = b.c};
+    struct world *w =
+        lab_world(b.a, &o, "[" ACCOUNT("a-sa", A_REG) "]", "[" ACCOUNT("b-sa", B_REG) "]", NULL);
+    assert_int_equal(world_at(w, 0)->verdict, V_UPDATE);
+    struct item *it = write_one(b.a, w, ACCOUNT("a-sa", A_REG));
+    assert_true(it->ok);
+    assert_int_equal(api_count(b.api, "\"imagePullSecrets\":[" B_REG "," A_REG "]"), 1);
+    item_free(it);
+    world_free(w);
+    bench_free(&b);
+}
+
 /* What backend_prove() leaves: a webhook in the way that could not be taken back is still ours. */
 static void outcomes(void **state UNUSED) {
     static const struct {
@@ -429,7 +454,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(every_case),    cmocka_unit_test(outcomes),
         cmocka_unit_test(lost_updates),  cmocka_unit_test(made_before),
-        cmocka_unit_test(one_copy_each),
+        cmocka_unit_test(one_copy_each), cmocka_unit_test(accounts_are_completed),
     };
     return cmocka_run_group_tests_name("write", tests, NULL, NULL);
 }
