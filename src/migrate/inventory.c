@@ -12,6 +12,7 @@
 #include "migrate/pernamespace.h"
 #include "migrate/rules.h"
 #include "migrate/singleton.h"
+#include "migrate/sources.h"
 #include "migrate/world_impl.h"
 
 enum { READERS = 2, ONE_BY_ONE_MAX = 50 };
@@ -635,6 +636,12 @@ static void map_items(struct arena *a, struct map *m, const struct world_side *s
         map_put(m, item_ref(a, &s->items[i]), s->items[i].body);
 }
 
+/* Of the kinds of both. */
+static void note_sources(struct world *w, const struct world_side *s, bool destination) {
+    for (size_t i = 0; i < s->n; i++)
+        sources_have(w, &s->items[i], destination);
+}
+
 static int fetch_offline(void *ctx, struct arena *a, const struct object *o, bool destination,
                          yyjson_val **ret, struct err *e UNUSED) {
     struct offline *f = ctx;
@@ -658,6 +665,8 @@ int inventory_offline(struct world *w, const struct world_side *src, const struc
             add_kind(w, src->items[i].resource, served(dst, src->items[i].resource));
     map_items(a, at_src, src);
     map_items(a, at_dst, dst);
+    note_sources(w, src, false);
+    note_sources(w, dst, true);
     take_rank(&f, 0);
     note_volumes(w, &r);
     take_rank(&f, 1);

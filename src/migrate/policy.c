@@ -75,6 +75,16 @@ static bool volume_stays_behind(const struct scrub *s, yyjson_mut_val *parent UN
              s->env->volume_moves(s->env->ctx, yyjson_mut_get_str(val)));
 }
 
+/* dataSource as well as dataSourceRef. */
+static bool source_is_gone(const struct scrub *s, yyjson_mut_val *parent UNUSED,
+                           yyjson_mut_val *val) {
+    const char *group = json_mut_str(val, "apiGroup"), *ns = json_mut_str(val, "namespace");
+    const char *kind = json_mut_str(val, "kind"), *name = json_mut_str(val, "name");
+    return kind && name && s->env && s->env->source_there &&
+           !s->env->source_there(s->env->ctx, group ? group : "", kind,
+                                 ns ? ns : json_str(s->orig, "metadata", "namespace"), name);
+}
+
 static bool generated_job_selector(const struct scrub *s, yyjson_mut_val *parent UNUSED,
                                    yyjson_mut_val *val UNUSED) {
     return !yyjson_is_true(json_get(s->orig, "spec", "manualSelector"));
@@ -261,6 +271,10 @@ static const struct policy_row rows[] = {
 
     DROP_IF("", "PersistentVolumeClaim", "/spec/volumeName", volume_stays_behind,
             "names a volume that is not recreated"),
+    DROP_IF("", "PersistentVolumeClaim", "/spec/dataSource", source_is_gone,
+            "it was filled from what is gone: a new claim would wait for that for ever"),
+    DROP_IF("", "PersistentVolumeClaim", "/spec/dataSourceRef", source_is_gone,
+            "it was filled from what is gone: a new claim would wait for that for ever"),
     REWRITE("", "PersistentVolumeClaim", "/spec/storageClassName", map_storage_class,
             "storageClasses of the configuration"),
     REWRITE("", "PersistentVolume", "/spec/storageClassName", map_storage_class,

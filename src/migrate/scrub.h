@@ -15,6 +15,10 @@ struct scrub_env {
     bool (*volume_moves)(void *ctx, const char *name);
     /* Does the destination's service range hold this address? */
     bool (*service_ip_fits)(void *ctx, const char *ip);
+    /* Is what a claim is to be filled from in the destination, or will it be? Also true where that
+     * is not to be known. ns: of the claim, unless its reference names another. */
+    bool (*source_there)(void *ctx, const char *group, const char *kind, const char *ns,
+                         const char *name);
     void *ctx;
 };
 

@@ -8,6 +8,7 @@
 #include "kube/list.h"
 #include "migrate/hold.h"
 #include "migrate/rules.h"
+#include "migrate/sources.h"
 #include "migrate/three.h"
 #include "migrate/world_impl.h"
 
@@ -152,7 +153,8 @@ static struct world *world_make(const struct world_opts *o) {
     w->selectors = map_new();
     w->volumes = map_new();
     w->generated = map_new();
-    w->env = (struct scrub_env){storage_class, volume_moves, service_ip_fits, w};
+    w->sources = map_new();
+    w->env = (struct scrub_env){storage_class, volume_moves, service_ip_fits, sources_there, w};
     pthread_mutex_init(&w->lock, NULL);
     if (o->salt)
         memcpy(w->salt, o->salt, sizeof w->salt);
@@ -238,6 +240,7 @@ void world_free(struct world *w) {
     map_free(w->consumers);
     map_free(w->selectors);
     map_free(w->volumes);
+    map_free(w->sources);
     map_free(w->generated);
     strvec_done(&w->makers);
     strvec_done(&w->warnings);

@@ -43,6 +43,7 @@ struct world {
     size_t namespaces_dst;    /* of the destination: no system's, not written by us */
     struct strvec makers;     /* controllers' names, object.maker is the place from 1; under lock */
     struct map *volumes;      /* PersistentVolumes of the source that are recreated */
+    struct map *sources;      /* what claims are filled from (sources.h), under lock */
     struct service_range ranges[8];
     size_t n_ranges;
     struct scrub_env env;

@@ -292,6 +292,13 @@ def fed_by_bootstrap(d):
         selects(s, meta(r, "labels")) for s in wanted) for r in d.wa.all("ClusterRole.rbac.authorization.k8s.io"))
 
 
+def source_gone(d):
+    ref = at(d.a, "spec", d.path[1])
+    kind = ref["kind"] + ("." + ref["apiGroup"] if ref.get("apiGroup") else "")
+    where = ref.get("namespace") or meta(d.a, "namespace")
+    return d.vb is ABSENT and not any(w.get(kind, where, ref["name"]) for w in (d.wa, d.wb))
+
+
 SERVICE, VOLUME, CLAIM = ("Service",), ("PersistentVolume",), ("PersistentVolumeClaim",)
 ANY, JOB, SECRET = ("*",), ("Job.batch",), ("Secret",)
 NOTES = ("metadata", "annotations")
@@ -332,6 +339,8 @@ ALLOWED = [
     Allowed("binding", CLAIM, (*NOTES, "pv.kubernetes.io/bound-by-controller"), always, "who bound it"),
     Allowed("binding", CLAIM, (*NOTES, "volume.kubernetes.io/selected-node"), always, "a node of one cluster"),
     Allowed("binding", CLAIM, (*NOTES, "volume.*kubernetes.io/storage-provisioner"), always, "written on binding"),
+    Allowed("source-gone", CLAIM, ("spec", "dataSource*", "**"), source_gone,
+            "what it was filled from is in neither: in B it would wait for that for ever"),
     Allowed("provisioned-volume", CLAIM, ("spec", "volumeName"), volume_provisioned,
             "a provisioner names each cluster's volume"),
     Allowed("token", SECRET, ("data", "token"), is_token, "signed by each cluster for itself"),

@@ -167,6 +167,15 @@ def reclaim(in_a, in_b):
                            b={"spec": {"persistentVolumeReclaimPolicy": in_b}})
 
 
+def filled(there):
+    def build(p):
+        if there:
+            p.add("v1", "PersistentVolumeClaim", "first", status={"phase": "Bound"})
+        p.add("v1", "PersistentVolumeClaim", "c", status={"phase": "Bound"},
+              a={"spec": {"dataSource": {"kind": "PersistentVolumeClaim", "name": "first"}}})
+    return build
+
+
 def provisioned(annotated):
     def build(p):
         name = "pvc-01234567-89ab-cdef-0123-456789abcdef"
@@ -428,6 +437,8 @@ CASES = [
     ("selected node", lambda p: p.add("v1", "PersistentVolumeClaim", "c", a=merge(
         note("volume.kubernetes.io/selected-node", "n"), note("volume.beta.kubernetes.io/storage-provisioner", "p"))),
      "=binding"),
+    ("claim filled from what is gone", filled(False), "=source-gone"),
+    ("claim filled from what is there", filled(True), "!field spec.dataSource.kind spec.dataSource.name"),
     ("volume that keeps the storage", reclaim("Delete", "Retain"), "=retained"),
     ("volume that deletes A's storage", reclaim("Retain", "Delete"), "!field spec.persistentVolumeReclaimPolicy"),
     ("bound to no claim of B", volume(b_uid="other"), "!field spec.claimRef.uid"),

@@ -15,7 +15,13 @@ static bool fits_10_96(void *ctx UNUSED, const char *ip) {
     return str_starts(ip, "10.96.");
 }
 
-static const struct scrub_env env = {gp2_is_gp3, nfs_moves, fits_10_96, NULL};
+static bool new_is_there(void *ctx UNUSED, const char *group, const char *kind, const char *ns,
+                         const char *name) {
+    return str_eq(group, "snapshot.storage.k8s.io") && str_eq(kind, "VolumeSnapshot") &&
+           str_eq(ns, "shop") && str_eq(name, "new");
+}
+
+static const struct scrub_env env = {gp2_is_gp3, nfs_moves, fits_10_96, new_is_there, NULL};
 
 /* --- golden cases --- */
 
@@ -39,6 +45,11 @@ static const struct scrub_env env = {gp2_is_gp3, nfs_moves, fits_10_96, NULL};
 #define JOB(spec)                                                                                  \
     "{'apiVersion':'batch/v1','kind':'Job','metadata':{" NS "," JOB_LABELS "},'spec':{" spec       \
     "'selector':{'matchLabels':{'controller-uid':'u'}},'template':{'metadata':{" JOB_LABELS "}}}}"
+#define FILLED(source, where)                                                                      \
+    "{'apiVersion':'v1','kind':'PersistentVolumeClaim','metadata':{" NS "},'spec':{"               \
+    "'dataSource':{'apiGroup':'snapshot.storage.k8s.io','kind':'VolumeSnapshot','name':'" source   \
+    "'},'dataSourceRef':{'apiGroup':'snapshot.storage.k8s.io','kind':'VolumeSnapshot','name':"     \
+    "'" source "'" where "}}}"
 #define HOOK(kind, notes, ca)                                                                      \
     "{'apiVersion':'admissionregistration.k8s.io/v1','kind':'" kind                                \
     "','metadata':{'name':'x'" notes "},'webhooks':[{'clientConfig':{" ca                          \
@@ -191,6 +202,12 @@ static const struct {
      "{'apiVersion':'v1','kind':'PersistentVolumeClaim','metadata':{" NS
      "},'spec':{'volumeName':'nfs-1','storageClassName':''}}",
      NULL},
+    {"a claim filled from what is there", FILLED("new", ""), NULL},
+    {"a claim filled from what is gone", FILLED("old", ""),
+     "{'apiVersion':'v1','kind':'PersistentVolumeClaim','metadata':{" NS "},'spec':{}}"},
+    {"a claim filled from what is there, but not here", FILLED("new", ",'namespace':'other'"),
+     "{'apiVersion':'v1','kind':'PersistentVolumeClaim','metadata':{" NS "},'spec':{"
+     "'dataSource':{'apiGroup':'snapshot.storage.k8s.io','kind':'VolumeSnapshot','name':'new'}}}"},
     {"a volume",
      "{'apiVersion':'v1','kind':'PersistentVolume','metadata':{'name':'nfs-1','annotations':{"
      "'pv.kubernetes.io/bound-by-controller':'yes'}},'spec':{'claimRef':{'name':'c','namespace':"
