@@ -32,7 +32,7 @@ struct cmp {
     struct sb path;
     bool secret;
     const struct three *three; /* what was written there, or NULL */
-    yyjson_mut_val *dst_root;
+    yyjson_mut_val *src_root, *dst_root;
 };
 
 static const char *text_of(struct cmp *c, yyjson_mut_val *v) {
@@ -67,7 +67,8 @@ static bool is_new_default(const struct cmp *c, yyjson_mut_val *only) {
 static enum change_fate fate_of(struct cmp *c, struct leaf_at at, yyjson_mut_val *src,
                                 yyjson_mut_val *dst) {
     enum change_fate f = c->three ? three_fate(c->three, at, src, dst) : CHANGE_TAKE;
-    if (f == CHANGE_TAKE && immutable_at(c->o->kind->src, sb_get(&c->path), c->dst_root))
+    struct immutable_change change = {src, dst, c->src_root, c->dst_root};
+    if (f == CHANGE_TAKE && immutable_at(c->o->kind->src, sb_get(&c->path), &change))
         f = CHANGE_FIXED;
     c->o->kept |= f == CHANGE_KEEP;
     c->o->clash |= f == CHANGE_CLASH;
@@ -240,7 +241,12 @@ void compare_three(struct object *o, struct arena *a, const struct three *t, yyj
                    yyjson_mut_val *dst) {
     if (json_mut_equal(src, dst))
         return;
-    struct cmp c = {.o = o, .a = a, .secret = object_is_secret(o), .three = t, .dst_root = dst};
+    struct cmp c = {.o = o,
+                    .a = a,
+                    .secret = object_is_secret(o),
+                    .three = t,
+                    .src_root = src,
+                    .dst_root = dst};
     sb_str(&c.path, "");
     differ(&c, leaves_top(), src, dst);
     sb_done(&c.path);

@@ -142,6 +142,10 @@ static void autoscaled(void **state) {
                         "keep /spec/replicas; take /spec/containers/app/image");
 }
 
+static struct kube_resource resource_of(const struct immutable_row *r) {
+    return (struct kube_resource){.group = r->group, .kind = r->kind, .version = "v1"};
+}
+
 /* Each row: a change there is one that cannot be made, and the neighbour's can. */
 static void immutable(void **state) {
     (void)state;
@@ -149,19 +153,106 @@ static void immutable(void **state) {
     const struct immutable_row *r = immutable_rows(&n);
     for (size_t i = 0; i < n; i++) {
         AUTO_ARENA a = arena_new();
-        struct kube_resource k = {.group = r[i].group, .kind = r[i].kind, .version = "v1"};
-        yyjson_mut_val *marked = mut(a, "{'immutable':true}"), *plain = mut(a, "{}");
+        struct kube_resource k = resource_of(&r[i]);
+        const struct immutable_change none = {0};
         AUTO_SB p = SB_INIT(0);
         for (const char *c = r[i].path; *c; c++)
             sb_chr(&p, *c == '*' ? 'x' : *c);
-        assert_ptr_equal(immutable_at(&k, p.p, marked), &r[i]);
-        assert_int_equal(immutable_at(&k, p.p, plain) != NULL, !r[i].when_marked);
-        assert_ptr_equal(immutable_at(&k, arena_printf(a, "%s/below", p.p), marked), &r[i]);
-        if (!strchr(r[i].path, '*'))
-            assert_null(immutable_at(&k, arena_printf(a, "%sOther", p.p), plain));
-        assert_null(immutable_at(&k, "/metadata/labels/x", marked));
         assert_true(*r[i].why);
+        assert_null(immutable_at(&k, "/metadata/labels/x", &none));
+        if (r[i].allowed)
+            continue; /* below */
+        assert_ptr_equal(immutable_at(&k, p.p, &none), &r[i]);
+        assert_ptr_equal(immutable_at(&k, arena_printf(a, "%s/below", p.p), &none), &r[i]);
+        if (!strchr(r[i].path, '*'))
+            assert_null(immutable_at(&k, arena_printf(a, "%sOther", p.p), &none));
     }
+}
+
+#define SPEC(more) "{'spec':{" more "}}"
+#define T(key)     "{'key':'" key "'}"
+
+/* src_root and dst_root; the field is where the pointer leads in them. */
+static const struct {
+    const char *group, *kind, *pointer, *src, *dst;
+    bool allowed;
+} changes[] = {
+    {"", "ConfigMap", "/data", "{'data':1}", "{'data':2}", true},
+    {"", "ConfigMap", "/data", "{'data':1}", "{'data':2,'immutable':true}", false},
+    {"", "ConfigMap", "/binaryData", "{'binaryData':1}", "{}", true},
+    {"", "ConfigMap", "/binaryData", "{'binaryData':1}", "{'immutable':true}", false},
+    {"", "ConfigMap", "/immutable", "{'immutable':true}", "{}", true},
+    {"", "ConfigMap", "/immutable", "{}", "{'immutable':true}", false},
+    {"", "Secret", "/data", "{'data':1}", "{'data':2}", true},
+    {"", "Secret", "/data", "{'data':1}", "{'data':2,'immutable':true}", false},
+    {"", "Secret", "/immutable", "{'immutable':true}", "{}", true},
+    {"", "Secret", "/immutable", "{}", "{'immutable':true}", false},
+    {"", "Pod", "/spec/containers/app/image", "{}", "{}", true},
+    {"", "Pod", "/spec/containers/0/image", "{}", "{}", true},
+    {"", "Pod", "/spec/containers/app/imagePullPolicy", "{}", "{}", false},
+    {"", "Pod", "/spec/containers", "{}", "{}", false},
+    {"", "Pod", "/spec/initContainers/app/image", "{}", "{}", true},
+    {"", "Pod", "/spec/activeDeadlineSeconds", SPEC("'activeDeadlineSeconds':5"),
+     SPEC("'activeDeadlineSeconds':6"), true},
+    {"", "Pod", "/spec/activeDeadlineSeconds", SPEC("'activeDeadlineSeconds':5"), SPEC(""), true},
+    {"", "Pod", "/spec/activeDeadlineSeconds", SPEC("'activeDeadlineSeconds':7"),
+     SPEC("'activeDeadlineSeconds':6"), false},
+    {"", "Pod", "/spec/activeDeadlineSeconds", SPEC(""), SPEC("'activeDeadlineSeconds':6"), false},
+    {"", "Pod", "/spec/tolerations", SPEC("'tolerations':[" T("a") "," T("b") "]"),
+     SPEC("'tolerations':[" T("b") "]"), true},
+    {"", "Pod", "/spec/tolerations", SPEC("'tolerations':[" T("a") "]"), SPEC(""), true},
+    {"", "Pod", "/spec/tolerations", SPEC("'tolerations':[" T("a") "]"),
+     SPEC("'tolerations':[" T("a") "," T("b") "]"), false},
+    {"", "Pod", "/spec/tolerations/0/key", SPEC("'tolerations':[" T("a") "]"),
+     SPEC("'tolerations':[" T("b") "]"), false},
+    {"", "Pod", "/spec/schedulingGates", SPEC(""), SPEC("'schedulingGates':[" T("a") "]"), true},
+    {"", "Pod", "/spec/schedulingGates", SPEC("'schedulingGates':[" T("a") "]"), SPEC(""), false},
+    {"batch", "Job", "/spec/completions",
+     SPEC("'completionMode':'Indexed','completions':3,'parallelism':3"),
+     SPEC("'completionMode':'Indexed','completions':2,'parallelism':2"), true},
+    {"batch", "Job", "/spec/completions",
+     SPEC("'completionMode':'Indexed','completions':3,'parallelism':2"),
+     SPEC("'completionMode':'Indexed','completions':2,'parallelism':2"), false},
+    {"batch", "Job", "/spec/completions", SPEC("'completions':3,'parallelism':3"),
+     SPEC("'completions':2,'parallelism':2"), false},
+    {"", "PersistentVolume", "/spec/nodeAffinity/required", SPEC("'nodeAffinity':{'required':1}"),
+     SPEC(""), true},
+    {"", "PersistentVolume", "/spec/nodeAffinity/required", SPEC("'nodeAffinity':{'required':1}"),
+     SPEC("'nodeAffinity':{}"), false},
+    {"", "PersistentVolume", "/spec/csi/controllerExpandSecretRef",
+     SPEC("'csi':{'controllerExpandSecretRef':1}"), SPEC("'csi':{}"), true},
+    {"", "PersistentVolume", "/spec/csi/controllerExpandSecretRef",
+     SPEC("'csi':{'controllerExpandSecretRef':1}"), SPEC("'csi':{'controllerExpandSecretRef':2}"),
+     false},
+};
+
+static yyjson_mut_val *at_pointer(yyjson_mut_val *root, const char *pointer) {
+    return yyjson_mut_ptr_get(root, pointer);
+}
+
+/* Some changes of such a field can be made all the same; each row that says so has one of each. */
+static void some_changes_are_allowed(void **state) {
+    (void)state;
+    size_t n;
+    const struct immutable_row *r = immutable_rows(&n);
+    bool seen[2][128] = {{false}};
+    assert_true(n <= COUNT_OF(seen[0]));
+    for (size_t i = 0; i < COUNT_OF(changes); i++) {
+        AUTO_ARENA a = arena_new();
+        yyjson_mut_val *src = mut(a, changes[i].src), *dst = mut(a, changes[i].dst);
+        struct immutable_change c = {at_pointer(src, changes[i].pointer),
+                                     at_pointer(dst, changes[i].pointer), src, dst};
+        struct kube_resource k = {
+            .group = changes[i].group, .kind = changes[i].kind, .version = "v1"};
+        if (!immutable_at(&k, changes[i].pointer, &c) != changes[i].allowed)
+            fail_msg("%s %s: %s", changes[i].kind, changes[i].pointer, changes[i].src);
+        for (size_t x = 0; x < n; x++)
+            if (str_eq(r[x].kind, k.kind) && str_starts(changes[i].pointer, r[x].path))
+                seen[changes[i].allowed][x] = true;
+    }
+    for (size_t i = 0; i < n; i++)
+        if (r[i].allowed && !strchr(r[i].path, '*') && !(seen[0][i] && seen[1][i]))
+            fail_msg("%s %s: not a change of each sort", r[i].kind, r[i].path);
 }
 
 static void fixed_fields(void **state) {
@@ -426,10 +517,17 @@ static void replaced(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(three_way),  cmocka_unit_test(coarse),       cmocka_unit_test(autoscaled),
-        cmocka_unit_test(immutable),  cmocka_unit_test(fixed_fields), cmocka_unit_test(overwrite),
-        cmocka_unit_test(taken_back), cmocka_unit_test(made_anew),    cmocka_unit_test(lost_hold),
+        cmocka_unit_test(three_way),
+        cmocka_unit_test(coarse),
+        cmocka_unit_test(autoscaled),
+        cmocka_unit_test(immutable),
+        cmocka_unit_test(fixed_fields),
+        cmocka_unit_test(overwrite),
+        cmocka_unit_test(taken_back),
+        cmocka_unit_test(made_anew),
+        cmocka_unit_test(lost_hold),
         cmocka_unit_test(replaced),
+        cmocka_unit_test(some_changes_are_allowed),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
