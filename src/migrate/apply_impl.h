@@ -42,6 +42,10 @@ struct item {
 int write_prepare(struct world *w, struct object *o, yyjson_val *body, struct item **ret,
                   struct err *e);
 void item_free(struct item *it);
+/* The merge patch that an update of o would send, for a dry run: made from its body as the source
+ * shows it and from what the destination has (live), without owners; in a. NULL: err says why. */
+char *write_trial(struct world *w, struct object *o, yyjson_val *body, yyjson_val *live,
+                  struct arena *a, size_t *ret_len, struct err *e);
 /* What the journal is told of it, from what write_item() and backend_prove() found. */
 void item_outcome(struct item *it);
 /* Does a rule of this webhook name the object's kind and the operation? (backend.c) */

@@ -86,7 +86,7 @@ static int read_hooks(struct trial *t, struct err *e) {
 /* Selectors are not looked at: who might be called counts as called. */
 static bool is_hooked(struct trial *t, const struct object *o) {
     for (size_t i = 0; i < t->n_hooks; i++) {
-        if (!hook_wants(t->hooks[i], o, "CREATE"))
+        if (!hook_wants(t->hooks[i], o, o->verdict == V_UPDATE ? "UPDATE" : "CREATE"))
             continue;
         const char *name = json_str(t->hooks[i], "name");
         if (name && !strvec_has(&t->d->hooks, name))
@@ -123,24 +123,49 @@ static bool has_namespace(const struct world *w, const char *ns) {
     return o && o->in_dst;
 }
 
-static int send(struct trial *t, struct object *o, yyjson_val *body, bool stand_in, struct err *e) {
-    AUTO_ARENA a = arena_new();
+static int post_body(struct trial *t, struct object *o, yyjson_val *body, struct arena *a,
+                     struct kube_req *req, struct err *e) {
     yyjson_mut_doc *d = json_doc(a);
     yyjson_mut_val *root;
+    bool stand_in = *o->ns && !has_namespace(t->w, o->ns);
     const char *ns = stand_in ? STAND_IN : *o->ns ? o->ns : NULL;
     int r = world_trial(t->w, o, body, d, &root, e);
     if (r < 0)
         return r;
     if (stand_in)
         json_mut_set_str(d, json_mut_obj_at(d, root, "metadata"), "namespace", STAND_IN);
-    struct kube_req req = {.method = "POST",
-                           .path = kube_path(a, o->kind->dst, ns, NULL, NULL),
-                           .query = is_accepted(t->w, o)
+    req->method = "POST";
+    req->path = kube_path(a, o->kind->dst, ns, NULL, NULL);
+    req->body = json_mut_write(a, root, &req->body_len);
+    return 0;
+}
+
+/* What is there cannot be tried by a create: the ports and addresses that it has itself are taken.
+ */
+static int patch_body(struct trial *t, struct object *o, yyjson_val *body, struct arena *a,
+                      struct kube_req *req, struct err *e) {
+    yyjson_val *live;
+    req->method = "PATCH";
+    req->content_type = "application/merge-patch+json";
+    req->path = kube_path(a, o->kind->dst, *o->ns ? o->ns : NULL, o->name, NULL);
+    int r = kube_get(t->w->o.dst, a, req->path, NULL, &live, e);
+    if (r < 0)
+        return r;
+    req->body = write_trial(t->w, o, body, live, a, &req->body_len, e);
+    return req->body ? 0 : e->code;
+}
+
+static int send(struct trial *t, struct object *o, yyjson_val *body, struct err *e) {
+    AUTO_ARENA a = arena_new();
+    struct kube_req req = {.query = is_accepted(t->w, o)
                                         ? "dryRun=All&fieldManager=tandem"
                                         : "dryRun=All&fieldValidation=Strict&fieldManager=tandem",
                            .idempotent = true, /* nothing is stored */
                            .cancel = t->w->o.cancel};
-    req.body = json_mut_write(a, root, &req.body_len);
+    int r = o->verdict == V_UPDATE ? patch_body(t, o, body, a, &req, e)
+                                   : post_body(t, o, body, a, &req, e);
+    if (r < 0)
+        return r;
     struct kube_resp resp = {0};
     t->d->sent++;
     return kube_do(t->w->o.dst, a, &req, &resp, e);
@@ -173,7 +198,6 @@ static bool is_unserved(const struct trial *t, const struct object *o) {
  * was fine: the store is asked last. */
 static int try_object(struct trial *t, struct object *o, yyjson_val *body, struct err *e) {
     struct err why = {0};
-    bool stand_in = *o->ns && !has_namespace(t->w, o->ns);
     if (is_unserved(t, o)) {
         t->d->unserved++;
         return 0;
@@ -182,7 +206,7 @@ static int try_object(struct trial *t, struct object *o, yyjson_val *body, struc
         t->d->hooked++;
         return 0;
     }
-    int r = send(t, o, body, stand_in, &why);
+    int r = send(t, o, body, &why);
     bool no_dry_run = strstr(why.msg, "does not support dry run") != NULL;
     if (r >= 0 || r == -EEXIST) {
         drop_doubts(o);

@@ -24,7 +24,8 @@ struct dryrun {
 };
 void dryrun_done(struct dryrun *d);
 
-/* A refused object is blocked (rule dry-run-refused, with the server's message; of a Secret without
+/* What is to be created is tried by a POST, what is to be updated by the PATCH that would do it. A
+ * refused object is blocked (rule dry-run-refused, with the server's message; of a Secret without
  * it); doubts of what passed are dropped. A namespace that the destination does not have yet is
  * stood in for by `default`: what its quotas and policies say is then no answer. */
 int dryrun_world(struct world *w, enum dryrun_mode mode, struct dryrun *ret, struct err *e);

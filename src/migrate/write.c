@@ -449,6 +449,16 @@ static int same_object(const struct object *o, yyjson_val *live, struct err *e) 
         "migrate` again");
 }
 
+char *write_trial(struct world *w, struct object *o, yyjson_val *body, yyjson_val *live,
+                  struct arena *a, size_t *ret_len, struct err *e) {
+    struct item it = {.a = a, .o = o};
+    yyjson_mut_val *root;
+    if (world_trial(w, o, body, json_doc(a), &root, e) < 0)
+        return NULL;
+    it.body = json_mut_write(a, root, &it.body_len);
+    return update_patch(w, &it, a, live, ret_len, e);
+}
+
 static int update_once(struct world *w, struct item *it, struct arena *a, struct http_cancel *c,
                        struct err *e) {
     yyjson_val *live;
