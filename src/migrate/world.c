@@ -496,8 +496,20 @@ int world_compare(struct world *w, struct object *o, struct arena *a, yyjson_val
     return r;
 }
 
-static void add_owner(yyjson_mut_doc *d, yyjson_mut_val *refs, yyjson_val *orig, const char *uid) {
+static bool serves(const struct world *w, const struct kube_resource *r, const char *api_version) {
+    const char *slash = api_version ? strchr(api_version, '/') : NULL;
+    return api_version && w->ddst &&
+           kube_discovery_find(w->ddst, r->group, slash ? slash + 1 : api_version, r->kind);
+}
+
+/* In a version that the destination serves: its garbage collector looks for the owner by it. */
+static void add_owner(struct world *w, yyjson_mut_doc *d, yyjson_mut_val *refs, yyjson_val *orig,
+                      const struct kind *owner, const char *uid) {
     yyjson_mut_val *ref = yyjson_val_mut_copy(d, orig);
+    AUTO_ARENA a = arena_new();
+    const struct kube_resource *r = owner->dst ? owner->dst : owner->src;
+    if (!serves(w, r, json_str(orig, "apiVersion")))
+        json_mut_set_str(d, ref, "apiVersion", kube_api_version(a, r));
     json_mut_set_str(d, ref, "uid", uid);
     yyjson_mut_arr_append(refs, ref);
 }
@@ -520,7 +532,7 @@ static int relink(struct world *w, const struct object *o, yyjson_val *body, yyj
         if (!uid)
             return err_set(e, -ENOENT, "its owner %s %s is not in the destination",
                            owner->kind->src->kind, owner->name);
-        add_owner(d, out, ref, uid);
+        add_owner(w, d, out, ref, owner->kind, uid);
     }
     if (yyjson_mut_arr_size(out))
         json_mut_set(d, json_mut_obj_at(d, root, "metadata"), "ownerReferences", out);

@@ -5,7 +5,9 @@
 #include <stdlib.h>
 #include <unistd.h>
 
+#include "kube/discovery_impl.h"
 #include "migrate/hold.h"
+#include "migrate/world_impl.h"
 
 #define NS "'name':'x','namespace':'shop','uid':'u-x'"
 #define CM(meta, data)                                                                             \
@@ -339,6 +341,32 @@ static void owners_are_linked_again(void **state UNUSED) {
     world_free(w);
 }
 
+/* In a version that the destination serves: its garbage collector looks for the owner by it. */
+static void owners_are_named_as_they_are_served(void **state UNUSED) {
+#define OLD_REF "{'apiVersion':'example.com/v1beta1','kind':'Widget','name':'x','uid':'u-x'}"
+    static const char child[] = "{'apiVersion':'v1','kind':'Secret','metadata':{'name':'c',"
+                                "'namespace':'shop','uid':'u-c','ownerReferences':[" OLD_REF "]}}";
+    static const char *const served[][2] = {{"v1", "example.com/v1"},
+                                            {"v1beta1", "example.com/v1beta1"}};
+    for (size_t i = 0; i < COUNT_OF(served); i++) {
+        AUTO_ARENA a = arena_new();
+        struct world *w = world_of(a, NULL, arena_printf(a, "%s," WIDGET, child), "", NULL);
+        yyjson_val *list = lab_json(a, "{'kind':'APIResourceList','resources':[{'name':'widgets','"
+                                       "kind':'Widget','namespaced':true,"
+                                       "'verbs':['get','list','create']}]}");
+        struct err e = {0};
+        w->ddst = discovery_new();
+        assert_int_equal(discovery_add_list(w->ddst, "example.com", served[i][0], list, &e), 0);
+        discovery_finish(w->ddst);
+        world_set_uid_dst(w, world_at(w, 1), "u-new");
+        yyjson_mut_val *refs =
+            json_mut_get(body_of(w, a, child, NULL), "metadata", "ownerReferences");
+        assert_string_equal(json_mut_str(yyjson_mut_arr_get_first(refs), "apiVersion"),
+                            served[i][1]);
+        world_free(w);
+    }
+}
+
 /* A uid that the destination does not know would make its garbage collector delete the child. */
 static void stale_owners_are_left_out(void **state UNUSED) {
     AUTO_ARENA a = arena_new();
@@ -669,6 +697,7 @@ int main(void) {
         cmocka_unit_test(owners_come_first),
         cmocka_unit_test(owners_in_a_circle),
         cmocka_unit_test(owners_are_linked_again),
+        cmocka_unit_test(owners_are_named_as_they_are_served),
         cmocka_unit_test(stale_owners_are_left_out),
         cmocka_unit_test(skipped_owners_are_left_out),
         cmocka_unit_test(owners_are_compared),
