@@ -78,6 +78,8 @@ static void answered(struct job *j, struct item *it) {
         j->heard_ms = clock_now_ms();
     j->pending[order_lane(o)]--;
     waits_answered(j->waits, o);
+    if (o->outcome == OUT_FAILED)
+        waits_failed(j->waits, o);
     pthread_cond_broadcast(&j->idle);
     pthread_mutex_unlock(&j->lock);
 }
@@ -216,8 +218,11 @@ static void renew_backends(struct job *j) {
 
 static void make_agenda(struct job *j) {
     j->agenda.n = 0;
+    waits_forget_failures(j->waits);
     for (size_t i = 0; i < world_count(j->w); i++) {
         struct object *o = world_at(j->w, i);
+        if (o->outcome == OUT_LATER)
+            o->outcome = OUT_NONE;
         if (!object_due(o))
             continue;
         j->agenda.v[j->agenda.n++] = o;
@@ -265,7 +270,8 @@ static void run_round(struct job *j) {
 
 /* What failed may succeed now that the rest is there. */
 static bool may_be_tried_again(const struct object *o) {
-    return object_to_write(o) && (o->outcome == OUT_FAILED || o->outcome == OUT_SENT);
+    return object_to_write(o) &&
+           (o->outcome == OUT_FAILED || o->outcome == OUT_SENT || o->outcome == OUT_LATER);
 }
 
 static size_t count_failures(struct job *j) {
@@ -300,7 +306,7 @@ static void run_relinks(struct job *j) {
         run_round(j);
 }
 
-static void run_rounds(struct job *j) {
+static void run_until_stuck(struct job *j) {
     size_t before = SIZE_MAX;
     for (unsigned round = 0; round < ROUNDS_MAX && !job_stopped(j); round++) {
         if (round) {
@@ -312,6 +318,22 @@ static void run_rounds(struct job *j) {
         }
         run_round(j);
     }
+}
+
+static bool any_held_back(const struct job *j) {
+    for (size_t i = 0; i < world_count(j->w); i++)
+        if (world_at(j->w, i)->outcome == OUT_LATER)
+            return true;
+    return false;
+}
+
+/* Some of what failed may need what was held back: all of it is tried once more after that. */
+static void run_rounds(struct job *j) {
+    j->hold_back = true;
+    run_until_stuck(j);
+    j->hold_back = false;
+    if (any_held_back(j))
+        run_until_stuck(j);
     run_relinks(j);
 }
 
@@ -324,7 +346,7 @@ static void count_results(struct job *j) {
             continue;
         j->res.done += o->outcome == OUT_DONE;
         j->res.stale += o->outcome == OUT_STALE;
-        bool open = o->outcome == OUT_NONE || o->outcome == OUT_SENT;
+        bool open = o->outcome == OUT_NONE || o->outcome == OUT_SENT || o->outcome == OUT_LATER;
         j->res.left += open && cut;
         j->res.failed += o->outcome == OUT_FAILED || (open && !cut);
     }

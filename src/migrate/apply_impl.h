@@ -69,6 +69,7 @@ struct job {
     pthread_cond_t idle;   /* something was answered, or the run stopped */
     size_t pending[LANES]; /* handed to writers, not answered */
     struct waits *waits;
+    bool hold_back; /* what may refuse others, while some are tried again; the main thread's */
     struct agenda agenda;
     size_t *of_kind; /* objects of each kind in the world */
     struct apply_result res;

@@ -79,6 +79,8 @@ static void leave(struct job *j, struct object *o, enum outcome out, const char 
     j->res.stale += out == OUT_STALE;
     if (order_lane(o) == 1)
         waits_answered(j->waits, o);
+    if (out == OUT_FAILED)
+        waits_failed(j->waits, o);
     pthread_cond_broadcast(&j->idle);
     pthread_mutex_unlock(&j->lock);
 }
@@ -135,6 +137,14 @@ static int wait_backend(struct job *j, const struct object *o, yyjson_val *body,
     return r;
 }
 
+/* Asked in its turn: what comes before it is answered. */
+static bool is_held_back(struct job *j, const struct object *o) {
+    pthread_mutex_lock(&j->lock);
+    bool yes = j->hold_back && waits_held_back(j->waits, o);
+    pthread_mutex_unlock(&j->lock);
+    return yes;
+}
+
 static int feed(struct feeder *f, struct object *o, yyjson_val *body, struct err *e) {
     struct job *j = f->j;
     struct item *it;
@@ -149,6 +159,10 @@ static int feed(struct feeder *f, struct object *o, yyjson_val *body, struct err
     int r = wait_turn(f, o, e);
     if (r < 0)
         return r;
+    if (is_held_back(j, o)) {
+        o->outcome = OUT_LATER;
+        return 0;
+    }
     o->relink = o->relink || before_its_owner(j->w, o);
     if (o->wave >= WAVE_ADMISSION)
         r = wait_backend(j, o, body, &mine);

@@ -96,8 +96,9 @@ struct concern {
     struct concern *next;
 };
 
-/* OUT_SENT: handed to a writer, or left behind when the run stopped. */
-enum outcome { OUT_NONE, OUT_SENT, OUT_DONE, OUT_FAILED, OUT_STALE };
+/* OUT_SENT: handed to a writer, or left behind when the run stopped. OUT_LATER: held back in this
+ * round (waits.h). */
+enum outcome { OUT_NONE, OUT_SENT, OUT_DONE, OUT_FAILED, OUT_STALE, OUT_LATER };
 
 struct object {
     const struct kind *kind;

@@ -32,10 +32,10 @@ static const struct wave_row table[] = {
     {120, "autoscaling", NULL, false, "after what it scales"},
     {120, "policy", NULL, false, "after what it guards"},
     {120, "networking.k8s.io", NULL, false, "after what it leads to"},
-    {130, "", "LimitRange", true, "it must not change what ran without it"},
-    {130, "", "ResourceQuota", true, "it must not block what ran in the source"},
+    {130, "", "LimitRange", true, "it must not change what ran without it", true},
+    {130, "", "ResourceQuota", true, "it must not block what ran in the source", true},
     {WAVE_ADMISSION, "admissionregistration.k8s.io", NULL, true,
-     "it must not block what is being created"},
+     "it must not block what is being created", true},
     {WAVE_ADMISSION, "apiregistration.k8s.io", NULL, true, "its back end is there"},
 };
 
@@ -80,18 +80,29 @@ bool order_is_custom(const struct kube_resource *r) {
     return true;
 }
 
-int order_wave(const struct kube_resource *r, bool custom) {
-    int best = custom ? WAVE_CUSTOM : WAVE_OTHER;
+/* Of the kind, or of its group; NULL: no order known. */
+static const struct wave_row *row_for(const struct kube_resource *r) {
+    const struct wave_row *best = NULL;
     for (size_t i = 0; i < COUNT_OF(table); i++) {
         const struct wave_row *t = &table[i];
         if (!t->group || !str_eq(t->group, r->group))
             continue;
         if (t->kind && str_eq(t->kind, r->kind))
-            return t->wave;
+            return t;
         if (!t->kind)
-            best = t->wave;
+            best = t;
     }
     return best;
+}
+
+int order_wave(const struct kube_resource *r, bool custom) {
+    const struct wave_row *t = row_for(r);
+    return t ? t->wave : custom ? WAVE_CUSTOM : WAVE_OTHER;
+}
+
+bool order_limits(const struct kube_resource *r) {
+    const struct wave_row *t = row_for(r);
+    return t && t->limits;
 }
 
 static const struct wave_row *row_of(int wave) {

@@ -10,6 +10,7 @@ struct wave_row {
     const char *group, *kind; /* kind NULL: the whole group */
     bool wait;                /* what it may name comes in earlier waves: see waits.h */
     const char *why;
+    bool limits; /* it may refuse what comes after it: held back while others are tried again */
 };
 const struct wave_row *order_table(size_t *ret_n);
 /* Is it of an API group that Kubernetes does not bring itself? */
@@ -18,6 +19,9 @@ bool order_is_custom(const struct kube_resource *r);
 int order_wave(const struct kube_resource *r, bool custom);
 /* Must what it can name be answered before an object of this wave is sent? See waits.h. */
 bool order_waits(int wave);
+/* May an object of this kind refuse what is created after it, though it ran in the source: a quota
+ * that was made smaller since, a policy that came later? */
+bool order_limits(const struct kube_resource *r);
 const char *order_why(int wave);
 /* Objects of lane 1 are written beside the others (Services: serial in the server). A Service that
  * waits for an owner goes with the others. */

@@ -7,6 +7,7 @@ struct pending {
     size_t all, latest; /* not answered; of these, of the wave handed over last */
     int wave;
     size_t services; /* of lane 1, handed over or not */
+    size_t failed;   /* in this round */
 };
 
 struct waits {
@@ -90,4 +91,21 @@ bool waits_clear(const struct waits *ws, const struct object *o) {
     if (!*o->ns)
         return nothing_before(&ws->total, o->wave);
     return nothing_before(of(ws, o), o->wave) && nothing_before(map_get(ws->by_ns, ""), o->wave);
+}
+
+void waits_failed(struct waits *ws, const struct object *o) {
+    if (order_limits(o->kind->src))
+        return;
+    of(ws, o)->failed++;
+    ws->total.failed++;
+}
+
+void waits_forget_failures(struct waits *ws) {
+    ws->total.failed = 0;
+    for (size_t i = 0; i < map_len(ws->by_ns); i++)
+        ((struct pending *)map_value(ws->by_ns, i))->failed = 0;
+}
+
+bool waits_held_back(const struct waits *ws, const struct object *o) {
+    return order_limits(o->kind->src) && (*o->ns ? of(ws, o) : &ws->total)->failed;
 }

@@ -5,6 +5,10 @@
  * cluster-scoped waits for everything earlier. So waves of different namespaces overlap, and a
  * reference that no table knows of (of a custom resource) is kept too.
  *
+ * What may refuse others (order_limits) is held back for as long as what has failed before it, in
+ * its namespace or, for what is cluster-scoped, anywhere, is tried again: it ran in the source
+ * without being asked.
+ *
  * Not locked: everything is called under the caller's one mutex. */
 #pragma once
 
@@ -23,3 +27,10 @@ void waits_handed(struct waits *ws, const struct object *o);
 void waits_answered(struct waits *ws, const struct object *o);
 /* May o be sent? Stays true until something else is handed over. */
 bool waits_clear(const struct waits *ws, const struct object *o);
+
+/* It has failed in this round. */
+void waits_failed(struct waits *ws, const struct object *o);
+/* A new round: what has failed in the one before is tried again. */
+void waits_forget_failures(struct waits *ws);
+/* Is o to be held back? */
+bool waits_held_back(const struct waits *ws, const struct object *o);

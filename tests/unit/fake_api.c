@@ -42,6 +42,16 @@ unsigned api_count(struct api *s, const char *text) {
     return n;
 }
 
+int api_when(struct api *s, const char *text, unsigned nth) {
+    int found = -1;
+    pthread_mutex_lock(&s->lock);
+    for (size_t i = 0; i < s->seen.n && found < 0; i++)
+        if (strstr(s->seen.v[i], text) && nth-- == 0)
+            found = (int)i;
+    pthread_mutex_unlock(&s->lock);
+    return found;
+}
+
 static bool send_all(int fd, const char *p, size_t n) {
     while (n) {
         ssize_t w = send(fd, p, n, MSG_NOSIGNAL);

@@ -30,3 +30,5 @@ void api_stop(struct api *s);
 int api_port(const struct api *s);
 /* How many requests so far had this in their head or body. */
 unsigned api_count(struct api *s, const char *text);
+/* Which request (from 0, over all) was the nth (from 0) that had this in its head or body; -1. */
+int api_when(struct api *s, const char *text, unsigned nth);

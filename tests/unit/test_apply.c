@@ -153,9 +153,9 @@ static void back_ends_get_their_time(void **state UNUSED) {
           ROW("POST " HOOKS, 201, MADE("b-h"))},
          3,
          3},
-        {"what is behind it comes in the second round",
+        {"what is behind it comes in a later round",
          "[" GADGET "," HOOK "]",
-         {DISCOVERY, TIMES(1, "POST " GADGETS, 500, STATUS("failed calling webhook")),
+         {DISCOVERY, TIMES(2, "POST " GADGETS, 500, STATUS("failed calling webhook")),
           ROW("POST " GADGETS, 201, MADE("b-g")), TIMES(5, LOOK("hook"), 200, LIST("")),
           ROW(LOOK("hook"), 200, READY), ROW("POST " HOOKS, 201, MADE("b-h"))},
          2,
@@ -263,11 +263,48 @@ static void a_stop_proves_nothing(void **state UNUSED) {
     finish(&f);
 }
 
+/* --- what may refuse others --- */
+
+#define QUOTA(ns)                                                                                  \
+    "{'apiVersion':'v1','kind':'ResourceQuota','metadata':{'name':'q','namespace':'" ns            \
+    "','uid':'a-q-" ns "'},'spec':{'hard':{'pods':'1'}}}"
+#define QUOTAS(ns) "POST /api/v1/namespaces/" ns "/resourcequotas"
+
+/* A quota and a webhook wait until what failed before them has been tried again, if they could
+ * refuse it; and are written all the same when that does not help. */
+static void limits_are_held_back(void **state UNUSED) {
+    for (unsigned failures = 1; failures < 10; failures += 8) {
+        const struct api_row rows[ROWS_MAX] = {
+            DISCOVERY,
+            ROW(LOOK("hook"), 200, READY),
+            TIMES(failures, "POST " GADGETS, 500, STATUS("failed calling webhook")),
+            ROW("POST " GADGETS, 201, MADE("b-g")),
+            ROW("PATCH " GADGETS "/g?dryRun=All", 200, MADE("b-g")),
+            ROW(QUOTAS("n"), 201, MADE("b-q")),
+            ROW(QUOTAS("other"), 201, MADE("b-o")),
+            ROW("POST " HOOKS, 201, MADE("b-h")),
+        };
+        AUTO_ARENA a = arena_new();
+        struct fixture f;
+        start(&f, a, "[" HOOK "," QUOTA("n") "," QUOTA("other") "," GADGET "]", "[]", rows, NULL);
+        expect(0, carry_out(&f, 300), &(struct err){0});
+        int again = api_when(f.b.api, "POST " GADGETS, 1);
+        assert_true(again >= 0);
+        assert_true(api_when(f.b.api, QUOTAS("n"), 0) > again);
+        assert_true(api_when(f.b.api, "POST " HOOKS, 0) > again);
+        assert_in_range(api_when(f.b.api, QUOTAS("other"), 0), 0, again);
+        assert_int_equal(f.res.done, failures == 1 ? 4 : 3);
+        assert_int_equal(f.res.failed, failures == 1 ? 0 : 1);
+        finish(&f);
+    }
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(back_ends_get_their_time),
         cmocka_unit_test(changed_ones_are_put_back),
         cmocka_unit_test(a_stop_proves_nothing),
+        cmocka_unit_test(limits_are_held_back),
     };
     return cmocka_run_group_tests_name("apply", tests, NULL, NULL);
 }

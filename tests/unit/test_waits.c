@@ -115,10 +115,40 @@ static void late_answers(void **state UNUSED) {
     world_free(w);
 }
 
+/* What failed in this round, and what may then not be written before it is tried again. */
+static void held_back(void **state UNUSED) {
+    static const struct {
+        const char *name;
+        int failed, what;
+        bool back;
+    } cases[] = {
+        {"a quota and what runs there", RUN_B, QUOTA_B, true},
+        {"a quota and what runs elsewhere", RUN_A, QUOTA_B, false},
+        {"a quota and a class", CLASS, QUOTA_B, false},
+        {"a webhook and what runs somewhere", RUN_A, HOOK, true},
+        {"a webhook and a class", CLASS, HOOK, true},
+        {"a webhook and a quota", QUOTA_B, HOOK, false},
+        {"what refuses nothing", RUN_A, WIDGET_A, false},
+    };
+    AUTO_ARENA a = arena_new();
+    struct world *w = world_of_all(a);
+    for (size_t i = 0; i < COUNT_OF(cases); i++) {
+        struct waits *ws = waits_new(w);
+        waits_failed(ws, at(w, cases[i].failed));
+        if (waits_held_back(ws, at(w, cases[i].what)) != cases[i].back)
+            fail_msg("%s", cases[i].name);
+        waits_forget_failures(ws);
+        assert_false(waits_held_back(ws, at(w, cases[i].what)));
+        waits_free(ws);
+    }
+    world_free(w);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(each_row),
         cmocka_unit_test(late_answers),
+        cmocka_unit_test(held_back),
     };
     return cmocka_run_group_tests_name("waits", tests, NULL, NULL);
 }
