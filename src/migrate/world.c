@@ -496,20 +496,23 @@ int world_compare(struct world *w, struct object *o, struct arena *a, yyjson_val
     return r;
 }
 
+/* Is this how the destination serves r, or one of the ways? */
 static bool serves(const struct world *w, const struct kube_resource *r, const char *api_version) {
     const char *slash = api_version ? strchr(api_version, '/') : NULL;
-    return api_version && w->ddst &&
-           kube_discovery_find(w->ddst, r->group, slash ? slash + 1 : api_version, r->kind);
+    const char *version = slash ? slash + 1 : api_version;
+    return str_eq(version, r->version) ||
+           (version && w->ddst && kube_discovery_find(w->ddst, r->group, version, r->kind));
 }
 
 /* In a version that the destination serves: its garbage collector looks for the owner by it. */
 static void add_owner(struct world *w, yyjson_mut_doc *d, yyjson_mut_val *refs, yyjson_val *orig,
                       const struct kind *owner, const char *uid) {
     yyjson_mut_val *ref = yyjson_val_mut_copy(d, orig);
-    AUTO_ARENA a = arena_new();
     const struct kube_resource *r = owner->dst ? owner->dst : owner->src;
-    if (!serves(w, r, json_str(orig, "apiVersion")))
+    if (!serves(w, r, json_str(orig, "apiVersion"))) {
+        AUTO_ARENA a = arena_new();
         json_mut_set_str(d, ref, "apiVersion", kube_api_version(a, r));
+    }
     json_mut_set_str(d, ref, "uid", uid);
     yyjson_mut_arr_append(refs, ref);
 }
