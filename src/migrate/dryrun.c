@@ -15,6 +15,7 @@ enum { SHAPES_MAX = 512, PER_SHAPE_MAX = 50, HOOKS_MAX = 256 };
 
 struct shape {
     uint64_t id;
+    bool update; /* a patch says nothing of a create: what it leaves as it is need not be valid */
     bool passed;
     size_t tried;
 };
@@ -229,12 +230,13 @@ static int try_object(struct trial *t, struct object *o, yyjson_val *body, struc
 
 static struct shape *shape_of(struct trial *t, const struct object *o) {
     uint64_t id = schema_shape(o);
+    bool update = o->verdict == V_UPDATE;
     for (size_t i = 0; i < t->n_shapes; i++)
-        if (t->shape[i].id == id)
+        if (t->shape[i].id == id && t->shape[i].update == update)
             return &t->shape[i];
     if (t->n_shapes == SHAPES_MAX)
         return NULL;
-    t->shape[t->n_shapes] = (struct shape){.id = id};
+    t->shape[t->n_shapes] = (struct shape){.id = id, .update = update};
     return &t->shape[t->n_shapes++];
 }
 
