@@ -127,17 +127,20 @@ static bool definition_comes(struct world *w, const struct object *o) {
     return true;
 }
 
-/* Somebody asked for a hold that cannot be had: to create it unheld would let loose what must not
- * act, and nobody would notice. */
+/* A hold that is needed and cannot be had: to create it unheld would let loose what must not act,
+ * and nobody would notice. */
 static bool cannot_hold(struct object *o) {
-    bool asked = o->verdict == V_HOLD || (!o->rule && (o->facts & FACT_HOLD_ASKED));
-    if (!asked || hold_row_of(o->kind->src))
+    if (hold_row_of(o->kind->src))
         return false;
     o->held = false;
     decide(o, V_BLOCK, "hold-impossible",
            "it should be held, but objects of its kind have no field that holds them; hold what "
            "runs it, or skip it");
     return true;
+}
+
+static bool is_hold_asked(const struct object *o) {
+    return o->verdict == V_HOLD || (!o->rule && (o->facts & FACT_HOLD_ASKED));
 }
 
 /* Workloads that are known to act by themselves, and what KEDA scales by a queue. One that its
@@ -149,6 +152,8 @@ static bool decide_singleton(struct world *w, struct object *o) {
     bool consumes = world_is_consumer(w, o);
     if (still || o->facts & FACT_HOLD_REFUSED || (!o->singleton && !consumes))
         return false;
+    if (cannot_hold(o))
+        return true;
     o->held = true;
     if (consumes)
         decide(o, V_HOLD, "hold-consumer", "KEDA scales it by a queue that both clusters see");
@@ -181,7 +186,7 @@ static void decide_by_rules(struct world *w, struct object *o) {
         decide(o, V_BLOCK, "api-missing", block_missing_api(w, o));
         return;
     }
-    if (cannot_hold(o) || o->rule)
+    if ((is_hold_asked(o) && cannot_hold(o)) || o->rule)
         return;
     const struct hold_row *h = hold_wanted(o);
     if (!h && (o->facts & FACT_HOLD_ASKED))

@@ -78,6 +78,13 @@ static const struct {
      V_CREATE, "recreate", NULL},
 
     {"scaled by a queue", PLAIN SCALER("kafka"), V_HOLD, "hold-consumer", NULL},
+    {"scaled by a queue, of a kind that cannot be held",
+     "{'apiVersion':'apps.openshift.io/v1','kind':'DeploymentConfig'," META(
+         "x", "") ",'spec':{'replicas':2}},{'apiVersion':'keda.sh/v1alpha1','kind':'ScaledObject',"
+                  META("so", "") ",'spec':{'scaleTargetRef':{'apiVersion':'apps.openshift.io/v1',"
+                                 "'kind':'DeploymentConfig','name':'x'},'triggers':[{'type':"
+                                 "'kafka'}]}}",
+     V_BLOCK, "hold-impossible", NULL},
     {"scaled by its load", PLAIN SERVED SCALER("cpu"), V_CREATE, "recreate", NULL},
     {"external-dns",
      WORK("Deployment", "x", "", POD("registry.k8s.io/external-dns/external-dns:v0.14.0", "")),
