@@ -4,6 +4,7 @@
 #include "migrate/pernamespace.h"
 #include "migrate/removals.h"
 #include "migrate/rules.h"
+#include "migrate/scaler.h"
 #include "migrate/singleton.h"
 #include "migrate/unclassified.h"
 #include "migrate/world_impl.h"
@@ -214,8 +215,8 @@ static bool same_owner(const struct owner *x, const struct owner *y) {
     return str_eq(x->kind, y->kind) && str_eq(x->name, y->name) && str_eq(x->group, y->group);
 }
 
-static void add_change(struct world *w, struct object *o, const char *path, const char *src,
-                       const char *dst) {
+void world_add_change(struct world *w, struct object *o, const char *path, const char *src,
+                      const char *dst) {
     struct change *c = arena_new_of(w->a, struct change);
     *c = (struct change){path, src, dst, o->changes};
     o->changes = c;
@@ -232,9 +233,9 @@ static void compare_owners(struct world *w, struct object *o) {
             y = y->next;
         const char *path = arena_printf(w->a, "/metadata/ownerReferences/%s %s", x->kind, x->name);
         if (!y)
-            add_change(w, o, path, x->name, NULL);
+            world_add_change(w, o, path, x->name, NULL);
         else if (!world_dst_has_uid(w, y->uid))
-            add_change(w, o, path, "a uid of the destination", "a uid that it does not have");
+            world_add_change(w, o, path, "a uid of the destination", "a uid that it does not have");
     }
 }
 
@@ -276,8 +277,8 @@ static void note_double(struct world *w, struct object *o) {
     if (o->verdict != V_HOLD || !row || !loose)
         return;
     if (o->ours)
-        add_change(w, o, row->path, arena_printf(w->a, "%s (held)", row->value),
-                   "acts in both clusters");
+        world_add_change(w, o, row->path, arena_printf(w->a, "%s (held)", row->value),
+                         "acts in both clusters");
     else if (!o->n_changes)
         strvec_fmt(&w->warnings,
                    "%s %s/%s acts in both clusters, and no run of this environment wrote it: "
@@ -467,6 +468,23 @@ static int wave_of(struct world *w, struct object *o, unsigned depth) {
 
 enum { OWNER_DEPTH_MAX = 8 };
 
+/* A controller sets the fields of what it owns, replicas above all. Annotations of others it
+ * leaves.
+ */
+static void warn_of_owners(struct world *w, const struct object *o) {
+    const struct hold_row *row = o->held ? hold_row_of(o->kind->src) : NULL;
+    if (!row || !object_goes_over(o) || !str_starts(row->path, "/spec/"))
+        return;
+    for (const struct owner *x = o->owners; x; x = x->next) {
+        const struct object *p = x->controller ? world_by_uid(w, x->uid) : NULL;
+        if (p && object_goes_over(p) && !p->held)
+            strvec_fmt(&w->warnings,
+                       "%s is held, but its owner %s is not: who acts for that one may let it "
+                       "loose in the destination; hold the owner too, or its operator",
+                       object_title(w->a, o), object_title(w->a, p));
+    }
+}
+
 void classify_all(struct world *w) {
     /* Definitions first: whether custom resources can go over depends on them. */
     for (int definitions = 1; definitions >= 0; definitions--)
@@ -481,5 +499,8 @@ void classify_all(struct world *w) {
         o->wave = wave_of(w, o, OWNER_DEPTH_MAX);
     }
     unclassified_mark(w);
+    scalers_follow(w);
+    for (size_t i = 0; i < w->objects.n; i++)
+        warn_of_owners(w, w->objects.v[i]);
     pernamespace_hint(w);
 }

@@ -11,6 +11,7 @@
 #include "migrate/order.h"
 #include "migrate/pernamespace.h"
 #include "migrate/rules.h"
+#include "migrate/scaler.h"
 #include "migrate/singleton.h"
 #include "migrate/sources.h"
 #include "migrate/world_impl.h"
@@ -94,7 +95,7 @@ struct reader {
     struct uid_set uids_dst;
     struct strvec secrets;
     struct strvec left_over;
-    struct strvec consumers;
+    struct scaler *scalers;
     struct selector *selectors;
     struct trait *traits;
     struct census *census; /* of the destination's objects of one kind that nobody of us wrote */
@@ -137,18 +138,25 @@ static const char *namespace_name(struct reader *r, const char *ns) {
     return have;
 }
 
-/* KEDA's default is a Deployment. */
-static void note_consumer(struct reader *r, const char *ns, yyjson_val *item) {
-    const char *kind = json_str(item, "spec", "scaleTargetRef", "kind");
-    const char *name = json_str(item, "spec", "scaleTargetRef", "name");
-    strvec_fmt(&r->consumers, "%s/%s/%s", ns, kind ? kind : "Deployment", name ? name : "");
+/* One that can start what stands idle may be asked about (unclassified.c). */
+static void note_scaler(struct reader *r, struct object *o, yyjson_val *item) {
+    const uint32_t decided =
+        FACT_STILL | FACT_HOLD_ASKED | FACT_HOLD_REFUSED | FACT_DELETING | FACT_SYSTEM_MADE;
+    struct scaler *s = scaler_read(r->a, o, item);
+    if (!s)
+        return;
+    if (s->wakes && !(o->facts & decided))
+        o->hints = HINT_ASKABLE;
+    s->next = r->scalers;
+    r->scalers = s;
 }
 
 static void note_trait(struct arena *a, struct trait **list, struct object *o, yyjson_val *item) {
     struct trait *t = trait_read(a, o, item);
     if (!t)
         return;
-    o->hints = HINT_ASKABLE;
+    if (!t->idle)
+        o->hints = HINT_ASKABLE;
     t->next = *list;
     *list = t;
 }
@@ -162,11 +170,10 @@ static void note_body(struct arena *a, struct trait **list, struct object *o, yy
 }
 
 /* What verdicts on other objects need to know of this one. */
-static void note_relations(struct reader *r, const struct object *o, yyjson_val *item) {
+static void note_relations(struct reader *r, struct object *o, yyjson_val *item) {
     if (object_is(o, "", "ServiceAccount"))
         note_account_secrets(r, o->ns, item);
-    if (object_is(o, "keda.sh", "ScaledObject") && o->facts & FACT_ACTS)
-        note_consumer(r, o->ns, item);
+    note_scaler(r, o, item);
     struct selector *s = object_is(o, "", "Service") ? selector_read(r->a, item) : NULL;
     if (s) {
         s->ns = o->ns;
@@ -302,11 +309,12 @@ struct kind_reading {
     size_t objects, left_over, namespaces_dst; /* before it */
     struct selector *selectors;
     struct trait *traits;
+    struct scaler *scalers;
 };
 
 static struct kind_reading begin(struct reader *r, const struct kind *k) {
     return (struct kind_reading){
-        r, k, r->objects.n, r->left_over.n, r->namespaces_dst, r->selectors, r->traits};
+        r, k, r->objects.n, r->left_over.n, r->namespaces_dst, r->selectors, r->traits, r->scalers};
 }
 
 static void take(void *ctx, yyjson_val *src, yyjson_val *dst) {
@@ -322,6 +330,7 @@ static void undo(void *ctx) {
     r->one_by_one = 0;
     r->selectors = kr->selectors;
     r->traits = kr->traits;
+    r->scalers = kr->scalers;
     census_reset(r->census);
     while (r->left_over.n > kr->left_over)
         xfree(r->left_over.v[--r->left_over.n]);
@@ -445,8 +454,13 @@ static void gather(struct world *w, struct reader *r) {
         uid_set_add(&w->uids_dst, r->uids_dst.v[i]);
     for (size_t i = 0; i < r->secrets.n; i++)
         map_put(w->sa_secrets, arena_strdup(w->a, r->secrets.v[i]), w);
-    for (size_t i = 0; i < r->consumers.n; i++)
-        map_put(w->consumers, arena_strdup(w->a, r->consumers.v[i]), w);
+    for (struct scaler *x = r->scalers, *next; x; x = next) {
+        next = x->next;
+        x->next = w->scalers;
+        w->scalers = x;
+        if (x->o->facts & FACT_ACTS)
+            map_put(w->consumers, arena_printf(w->a, "%s/%s/%s", x->o->ns, x->kind, x->name), x);
+    }
     for (struct trait *t = r->traits, *next; t; t = next) {
         next = t->next;
         t->next = w->traits;
@@ -459,7 +473,6 @@ static void gather(struct world *w, struct reader *r) {
     for (size_t i = 0; i < r->left_over.n; i++)
         strvec_add(&w->left_over, r->left_over.v[i]);
     strvec_done(&r->left_over);
-    strvec_done(&r->consumers);
     xfree(r->objects.v);
     uid_set_done(&r->uids_dst);
     end_census(r);

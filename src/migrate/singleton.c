@@ -46,6 +46,8 @@ const struct singleton_row *singleton_rows(size_t *ret_n) {
 }
 
 static const struct hint_row hints[] = {
+    {HINT_WAKES, "KEDA may start what stands idle",
+     "that is at 0 by its trigger, not by its owner's wish"},
     {HINT_NO_SERVICE, "no Service selects its pods",
      "what nobody calls finds its work by itself: in a queue, a database, a mailbox"},
     {HINT_LEASE, "a pod of it holds a Lease", "it sees to it that only one acts, in one cluster"},
@@ -206,17 +208,20 @@ static bool is_controlled(const struct object *o) {
 struct trait *trait_read(struct arena *a, struct object *o, yyjson_val *body) {
     const struct kube_resource *r = o->kind->src;
     const uint32_t decided =
-        FACT_STILL | FACT_HOLD_ASKED | FACT_HOLD_REFUSED | FACT_DELETING | FACT_SYSTEM_MADE;
+        FACT_HELD | FACT_HOLD_ASKED | FACT_HOLD_REFUSED | FACT_DELETING | FACT_SYSTEM_MADE;
+    bool still = o->facts & FACT_STILL;
     struct trait *t = NULL;
     /* What an operator makes, the operator lets act or not. */
     if (o->facts & decided || o->singleton || is_controlled(o))
         return NULL;
     if (is_workload(r->group, r->kind))
         t = workload_trait(a, body);
-    else if (strchr(r->group, '.'))
+    else if (strchr(r->group, '.') && !still)
         t = schedule_trait(a, body);
-    if (t)
-        t->o = o;
+    if (!t)
+        return NULL;
+    t->o = o;
+    t->idle = still;
     return t;
 }
 

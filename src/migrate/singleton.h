@@ -20,6 +20,7 @@ enum hint {
     HINT_RECREATE = 1 << 2,
     HINT_LEADER = 1 << 3,
     HINT_SCHEDULE = 1 << 4,
+    HINT_WAKES = 1 << 5,   /* of a ScaledObject; the other hints are its target's then */
     HINT_ASKABLE = 1 << 7, /* no hint: it has a trait */
 };
 struct hint_row {
@@ -35,10 +36,12 @@ struct trait {
     struct object *o;
     uint8_t hints; /* those that the body alone gives */
     bool pods;     /* has a pod template: a Service may select it */
+    bool idle;     /* its owner has stopped it: asked about is only who may start it */
     uint8_t n;
     uint64_t label[]; /* hashes of the template's labels */
 };
-/* NULL when the body is of no kind that is asked about, or does not act at all. In a. */
+/* NULL when the body is of no kind that is asked about, or does not act at all and nobody but its
+ * owner could start it. In a. */
 struct trait *trait_read(struct arena *a, struct object *o, yyjson_val *body);
 
 /* A Service's selector, as hashes. */

@@ -4,6 +4,7 @@
 
 #include "kube/list.h"
 #include "migrate/hold.h"
+#include "migrate/scaler.h"
 #include "migrate/singleton.h"
 #include "migrate/world_impl.h"
 
@@ -93,6 +94,27 @@ static void mark(struct world *w, struct object *o) {
     o->why = arena_printf(w->a, "looks as if it acts by itself: %s", unclassified_hints(w->a, o));
 }
 
+static const struct trait *trait_of(const struct world *w, const struct object *o) {
+    const struct trait *t = w->traits;
+    while (t && t->o != o)
+        t = t->next;
+    return t;
+}
+
+/* What stands at 0 because no trigger asks for it would be asked about if it ran: then the question
+ * is whether KEDA may start it in both clusters. */
+static void mark_scaler(struct world *w, const struct scaler *s) {
+    struct object *target = is_open(s->o) ? scaler_target(w, s) : NULL;
+    bool nobody_decided = target && object_goes_over(target) && str_eq(target->rule, "recreate");
+    const struct trait *t = nobody_decided ? trait_of(w, target) : NULL;
+    if (!t || !t->idle)
+        return;
+    uint8_t hints = (uint8_t)(t->hints | (is_served(w, t) ? 0 : HINT_NO_SERVICE));
+    if (hints)
+        s->o->hints |= (uint8_t)(hints | HINT_WAKES);
+    mark(w, s->o);
+}
+
 void unclassified_mark(struct world *w) {
     bool any = false;
     for (const struct trait *t = w->traits; t; t = t->next) {
@@ -105,6 +127,8 @@ void unclassified_mark(struct world *w) {
         look_at_leases(w);
     for (const struct trait *t = w->traits; t && any; t = t->next)
         mark(w, t->o);
+    for (const struct scaler *s = w->scalers; s; s = s->next)
+        mark_scaler(w, s);
 }
 
 size_t unclassified_count(const struct world *w) {
@@ -132,4 +156,5 @@ void unclassified_decide(struct world *w, enum unclassified how) {
     for (size_t i = 0; i < w->objects.n; i++)
         if (w->objects.v[i]->undecided)
             unclassified_decide_one(w->objects.v[i], how);
+    scalers_follow(w);
 }

@@ -15,7 +15,7 @@ void unclassified_mark(struct world *w);
 /* The evidence: "no Service selects its pods; it elects a leader". In a. */
 const char *unclassified_hints(struct arena *a, const struct object *o);
 size_t unclassified_count(const struct world *w);
-/* Decides for all that are marked. */
+/* Decides for all that are marked, and holds what would start what is held now. */
 void unclassified_decide(struct world *w, enum unclassified how);
 /* The same for one object. */
 void unclassified_decide_one(struct object *o, enum unclassified how);

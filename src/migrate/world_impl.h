@@ -36,7 +36,8 @@ struct world {
     struct map *odd_uids;     /* uid_text() of those that are no UUID -> their text */
     struct map *taken_back;   /* refs that the run wrote and that unmigrate took back: value set */
     struct map *sa_secrets;   /* "ns/name" listed by a ServiceAccount */
-    struct map *consumers;    /* "ns/Kind/name" that KEDA scales by a queue */
+    struct map *consumers;    /* "ns/Kind/name" that KEDA scales by a queue: the struct scaler */
+    struct scaler *scalers;   /* every ScaledObject of KEDA */
     struct map *selectors;    /* namespace -> struct selector of its Services */
     struct trait *traits;     /* of what may look like a singleton */
     struct map *generated;    /* "GROUP/KIND/NAME" -> struct generated (pernamespace.h), or NULL */
@@ -78,6 +79,9 @@ bool world_wrote_kind(const struct world *w, const struct kube_resource *r);
 /* classify.c */
 void classify_all(struct world *w);
 bool world_is_consumer(const struct world *w, const struct object *o);
+/* One more difference of o. Texts are not copied. */
+void world_add_change(struct world *w, struct object *o, const char *path, const char *src,
+                      const char *dst);
 bool selected_namespace(const struct world *w, const char *ns);
 /* First rule of the user's that matches this body, or -1. */
 int classify_user_rule(const struct world *w, const struct kube_resource *r, yyjson_val *body);

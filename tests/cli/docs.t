@@ -21,7 +21,7 @@ for id in $(sed -n 's/^    \(KIND(\|{\)"\([a-z0-9-]*\)",.*/\2/p' "$root/src/migr
     ok "rule $id is in docs/OBJECTS.md" grep -qF "\`$id\`" "$root/docs/OBJECTS.md"
 done
 for id in $(grep -ohE '"(hold|recreate|foreign|conflict|immutable|schema|api-missing|patch-misfit|destination-own)[a-z-]*",' \
-    "$root"/src/migrate/{hold_table,singleton,classify,unclassified}.c | tr -d '",' | sort -u); do
+    "$root"/src/migrate/{hold_table,singleton,classify,scaler,unclassified}.c | tr -d '",' | sort -u); do
     ok "rule $id is in docs/OBJECTS.md" grep -qF "\`$id\`" "$root/docs/OBJECTS.md"
 done
 found=$(grep -ohE '"H[0-9]+-[a-z-]+"' "$root/src/migrate/hazard_table.c" | tr -d '"' | sort -u)

@@ -22,6 +22,15 @@
     ",{'apiVersion':'keda.sh/v1alpha1','kind':'ScaledObject'," META(                               \
         "so", "") ",'spec':{'scaleTargetRef':{'name':'x'},'triggers':[{'type':'" type "'}]}}"
 
+/* A ScaledObject named x, and what it scales, which stands idle or not. */
+#define SCALES(notes, trigger, target)                                                             \
+    "{'apiVersion':'keda.sh/v1alpha1','kind':'ScaledObject'," META(                                \
+        "x", notes) ",'spec':{'scaleTargetRef':{'name':'y'},'triggers':[{'type':'" trigger         \
+                    "'}]}}," target
+#define TARGET(notes, replicas)                                                                    \
+    WORK("Deployment", "y", notes, "'replicas':" replicas "," POD("shop/x:1", ""))
+#define IDLE "KEDA may start what stands idle; no Service selects its pods"
+
 /* The first body is looked at. hints NULL: nobody is asked. */
 static const struct {
     const char *name, *bodies;
@@ -80,11 +89,36 @@ static const struct {
     {"scaled by a queue", PLAIN SCALER("kafka"), V_HOLD, "hold-consumer", NULL},
     {"scaled by a queue, of a kind that cannot be held",
      "{'apiVersion':'apps.openshift.io/v1','kind':'DeploymentConfig'," META(
-         "x", "") ",'spec':{'replicas':2}},{'apiVersion':'keda.sh/v1alpha1','kind':'ScaledObject',"
-                  META("so", "") ",'spec':{'scaleTargetRef':{'apiVersion':'apps.openshift.io/v1',"
-                                 "'kind':'DeploymentConfig','name':'x'},'triggers':[{'type':"
-                                 "'kafka'}]}}",
+         "x", "") ",'spec':{'replicas':2}},{'apiVersion':'keda.sh/"
+                  "v1alpha1','kind':'ScaledObject'," META("so",
+                                                          "") ",'spec':{'scaleTargetRef':{'"
+                                                              "apiVersion':'apps.openshift.io/v1',"
+                                                              "'kind':'DeploymentConfig','name':'x'"
+                                                              "},'triggers':[{'type':"
+                                                              "'kafka'}]}}",
      V_BLOCK, "hold-impossible", NULL},
+    {"starts what is held", SCALES("", "prometheus", TARGET(HOLD("true"), "2")), V_HOLD,
+     "hold-scaler", NULL},
+    {"starts what is held, whatever its trigger", SCALES("", "cpu", TARGET(HOLD("true"), "2")),
+     V_HOLD, "hold-scaler", NULL},
+    {"starts what is held and idle", SCALES("", "cron", TARGET(HOLD("true"), "0")), V_HOLD,
+     "hold-scaler", NULL},
+    {"starts what is held, and may", SCALES(HOLD("false"), "cron", TARGET(HOLD("true"), "2")),
+     V_CREATE, "recreate", NULL},
+    {"starts what is held, and is paused",
+     SCALES(",'annotations':{'autoscaling.keda.sh/paused-replicas':'0'}", "cron",
+            TARGET(HOLD("true"), "2")),
+     V_CREATE, "recreate", NULL},
+    {"starts what is idle", SCALES("", "postgresql", TARGET("", "0")), V_CREATE, "unclassified",
+     IDLE},
+    {"starts what is idle, and has a Service", SCALES("", "cron", TARGET("", "0") SERVED), V_CREATE,
+     "recreate", NULL},
+    {"starts what is idle and may run", SCALES("", "cron", TARGET(HOLD("false"), "0")), V_CREATE,
+     "recreate", NULL},
+    {"cannot start what is idle", SCALES("", "memory", TARGET("", "0")), V_CREATE, "recreate",
+     NULL},
+    {"scales what runs", SCALES("", "cron", TARGET(HOLD("false"), "2")), V_CREATE, "recreate",
+     NULL},
     {"scaled by its load", PLAIN SERVED SCALER("cpu"), V_CREATE, "recreate", NULL},
     {"external-dns",
      WORK("Deployment", "x", "", POD("registry.k8s.io/external-dns/external-dns:v0.14.0", "")),
@@ -242,6 +276,78 @@ static void decided_for_all(void **state UNUSED) {
     assert_int_equal(how, UNCLASSIFIED_ASK);
 }
 
+/* What is decided of the target decides of what scales it, with the plan or after it. */
+static void scaler_follows(void **state UNUSED) {
+    static const struct user_rule held = {.kind = "Deployment", .verdict = "hold"},
+                                  asked = {.kind = "ScaledObject", .verdict = "create"};
+    const struct user_rule both[] = {held, asked};
+    static const struct {
+        const char *replicas;
+        enum unclassified how;
+        size_t n_rules;
+        enum verdict scaler;
+        bool warned;
+    } ways[] = {
+        {"2", UNCLASSIFIED_HOLD, 0, V_HOLD, false}, {"2", UNCLASSIFIED_RUN, 0, V_CREATE, false},
+        {"0", UNCLASSIFIED_HOLD, 0, V_HOLD, false}, {"0", UNCLASSIFIED_RUN, 0, V_CREATE, false},
+        {"2", UNCLASSIFIED_ASK, 1, V_HOLD, false},  {"0", UNCLASSIFIED_ASK, 1, V_HOLD, false},
+        {"2", UNCLASSIFIED_ASK, 2, V_CREATE, true},
+    };
+    for (size_t i = 0; i < COUNT_OF(ways); i++) {
+        AUTO_ARENA a = arena_new();
+        struct world_opts o = {.rules = both, .n_rules = ways[i].n_rules};
+        const char *target = arena_printf(
+            a, WORK("Deployment", "y", "", "'replicas':%s," POD("shop/x:1", "")), ways[i].replicas);
+        struct world *w = world_of(a, &o, arena_printf(a, SCALES("", "cron", "%s"), target));
+        unclassified_decide(w, ways[i].how);
+        unclassified_decide(w, UNCLASSIFIED_ASK);
+        const struct object *x = first(w);
+        if (x->verdict != ways[i].scaler || x->held != (ways[i].scaler == V_HOLD))
+            fail_msg("way %zu: %s by %s", i, verdict_name(x->verdict), x->rule);
+        const char *const *t = world_warnings(w);
+        assert_int_equal(t[0] != NULL, ways[i].warned);
+        assert_true(!t[0] || (strstr(t[0], "ScaledObject shop/x") && !t[1]));
+        world_free(w);
+    }
+}
+
+/* Somebody let it loose in the destination, where its target is held. */
+static void scaler_there(void **state UNUSED) {
+    static const char target[] =
+        WORK("Deployment", "y", ",'annotations':{'tandem.dev/hold':'true','tandem.dev/held':'2'}",
+             "'replicas':0," POD("shop/x:1", ""));
+    AUTO_ARENA a = arena_new();
+    struct world *w = lab_world(a, NULL, "[" SCALES("", "cron", TARGET(HOLD("true"), "2")) "]",
+                                arena_printf(a, "[" SCALES("", "cron", "%s") "]", target), NULL);
+    assert_int_equal(first(w)->verdict, V_SAME);
+    assert_non_null(strstr(world_warnings(w)[0], "KEDA will start it"));
+    world_free(w);
+}
+
+/* An operator sets the replicas of what it owns. */
+static void owner_is_told(void **state UNUSED) {
+    static const struct {
+        const char *notes;
+        bool warned;
+    } owners[] = {{"", true}, {HOLD("true"), false}};
+    for (size_t i = 0; i < COUNT_OF(owners); i++) {
+        AUTO_ARENA a = arena_new();
+        struct world *w = world_of(
+            a, NULL,
+            arena_printf(a,
+                         "%s,{'apiVersion':'velero.io/v1','kind':'Schedule','metadata':{'name':'o',"
+                         "'namespace':'shop','uid':'u-o'%s},'spec':{'paused':%s}}",
+                         WORK("Deployment", "x",
+                              ",'ownerReferences':[{'apiVersion':'velero.io/v1','kind':'Schedule',"
+                              "'name':'o','uid':'u-o','controller':true}]" HOLD("true"),
+                              POD("shop/x:1", "")),
+                         owners[i].notes, i ? "false" : "true"));
+        assert_int_equal(first(w)->verdict, V_HOLD);
+        assert_int_equal(world_warnings(w)[0] != NULL, owners[i].warned);
+        world_free(w);
+    }
+}
+
 /* Under a label selector nobody knows which Services there are. */
 static void selected(void **state UNUSED) {
     AUTO_ARENA a = arena_new();
@@ -255,7 +361,8 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(verdicts),       cmocka_unit_test(tables),
         cmocka_unit_test(a_rule_decides), cmocka_unit_test(decided_for_all),
-        cmocka_unit_test(selected),
+        cmocka_unit_test(selected),       cmocka_unit_test(scaler_follows),
+        cmocka_unit_test(scaler_there),   cmocka_unit_test(owner_is_told),
     };
     return cmocka_run_group_tests_name("singleton", tests, NULL, NULL);
 }
