@@ -72,19 +72,6 @@ static void report_json(const struct migrate_result *r) {
            (unsigned long long)clock_cpu_ms());
 }
 
-/* A frozen plan says for each whether it is held; one that it left open is still open. */
-static void decide_by_plan(struct world *w, const struct plan_file *plan) {
-    for (size_t i = 0; i < world_count(w); i++) {
-        AUTO_ARENA a = arena_new();
-        struct object *o = world_at(w, i);
-        const char *ref = o->undecided ? object_ref(a, o) : NULL;
-        const char *verdict = ref ? map_get(plan->verdicts, ref) : NULL;
-        if (verdict && !map_has(plan->undecided, ref))
-            unclassified_decide_one(o,
-                                    str_eq(verdict, "hold") ? UNCLASSIFIED_HOLD : UNCLASSIFIED_RUN);
-    }
-}
-
 /* Before anything is written somebody has to say what may act twice. */
 static int decide(const struct common *m, struct world *w, enum unclassified how, struct err *e) {
     unclassified_decide(w, how);
@@ -157,7 +144,7 @@ static int work(struct session *s, const struct common *m, const struct migrate_
     uint64_t plan_ms = clock_now_ms() - start;
     show_warnings(w);
     if (plan_path)
-        decide_by_plan(w, &plan);
+        plan_decide(&plan, w);
     r = decide(m, w, how, e);
     struct dryrun d = {0};
     if (r >= 0)
@@ -173,9 +160,7 @@ static int work(struct session *s, const struct common *m, const struct migrate_
     if (r >= 0 || res.apply.total || res.before.by_verdict[V_BLOCK])
         m->output == OUT_JSON ? report_json(&res) : report(s, w, &res);
     world_free(w);
-    map_free(plan.digests);
-    map_free(plan.verdicts);
-    map_free(plan.undecided);
+    plan_done(&plan);
     return r;
 }
 

@@ -7,6 +7,7 @@
 #include "base/hash.h"
 #include "migrate/explain.h"
 #include "migrate/order.h"
+#include "migrate/unclassified.h"
 
 enum { PLAN_FILE_MAX = 512 << 20 };
 
@@ -184,6 +185,7 @@ int plan_load(struct arena *a, const char *path, struct plan_file *ret, struct e
                               .source = *json_str(v, "source"),
                               .digests = map_new(),
                               .verdicts = map_new(),
+                              .held = map_new(),
                               .undecided = map_new(),
                               .hash = hash};
     memcpy(ret->salt, salt, sizeof salt);
@@ -195,10 +197,53 @@ int plan_load(struct arena *a, const char *path, struct plan_file *ret, struct e
         if (!ref || !verdict || !digest)
             continue;
         map_put(ret->verdicts, ref, (void *)(uintptr_t)verdict);
+        if (yyjson_is_true(json_get(x, "held")))
+            map_put(ret->held, ref, ret);
         if (yyjson_is_true(json_get(x, "undecided")))
             map_put(ret->undecided, ref, ret);
         if (verdict_of(verdict) != V_SKIP && verdict_of(verdict) != V_BLOCK)
             map_put(ret->digests, ref, (void *)(uintptr_t)digest);
     }
     return 0;
+}
+
+void plan_done(struct plan_file *p) {
+    map_free(p->digests);
+    map_free(p->verdicts);
+    map_free(p->held);
+    map_free(p->undecided);
+    p->digests = p->verdicts = p->held = p->undecided = NULL;
+}
+
+void plan_decide(const struct plan_file *p, struct world *w) {
+    for (size_t i = 0; i < world_count(w); i++) {
+        AUTO_ARENA a = arena_new();
+        struct object *o = world_at(w, i);
+        const char *ref = o->undecided ? object_ref(a, o) : NULL;
+        if (ref && map_has(p->verdicts, ref) && !map_has(p->undecided, ref))
+            unclassified_decide_one(o,
+                                    map_has(p->held, ref) ? UNCLASSIFIED_HOLD : UNCLASSIFIED_RUN);
+    }
+}
+
+/* The digest is of the body before a hold. A scaler that is held for its target's sake is so as
+ * soon as that was decided, which the plan may have left open. */
+static bool held_otherwise(const struct plan_file *p, const char *ref, const struct object *o) {
+    bool planned = map_has(p->held, ref);
+    bool open = map_has(p->undecided, ref) || str_eq(o->rule, "hold-scaler");
+    return planned != o->held && (planned || !open);
+}
+
+const char *plan_stale(const struct plan_file *p, const struct object *o) {
+    AUTO_ARENA a = arena_new();
+    const char *ref = object_ref(a, o), *planned = map_get(p->digests, ref);
+    char hex[33];
+    if (!planned)
+        return "not in the plan";
+    if (!str_eq(planned, hash_hex(o->digest, sizeof o->digest, hex)))
+        return "changed in the source since the plan was made";
+    if (held_otherwise(p, ref, o))
+        return o->held ? "to be held now, and not when the plan was made"
+                       : "not to be held any more, as it was when the plan was made";
+    return NULL;
 }

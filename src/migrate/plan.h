@@ -27,10 +27,17 @@ struct plan_file {
     char source;           /* slot */
     struct map *digests;   /* ref -> hex digest of objects to be written */
     struct map *verdicts;  /* ref -> verdict name */
+    struct map *held;      /* ref: held in the destination, or to be created so */
     struct map *undecided; /* ref: nobody had decided whether to hold it */
     uint8_t salt[32];
     const char *hash;
 };
 /* -EBADMSG when it was changed after it was written. Everything lives in a, but for the maps
- * (map_free). */
+ * (plan_done). */
 int plan_load(struct arena *a, const char *path, struct plan_file *ret, struct err *e);
+void plan_done(struct plan_file *p);
+/* Says of each object that nobody has decided about what the plan says: held or not. One that the
+ * plan left open is still open. */
+void plan_decide(const struct plan_file *p, struct world *w);
+/* Why o, which is to be written, is not what the plan showed; NULL when it is. */
+const char *plan_stale(const struct plan_file *p, const struct object *o);

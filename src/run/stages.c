@@ -71,17 +71,6 @@ static int write_and_settle(struct session *s, void *ctx, struct err *e) {
 
 /* What the frozen plan did not show as it is now is not written: its reader has not agreed to it.
  */
-static const char *stale_against(const struct plan_file *plan, const char *ref,
-                                 const struct object *o) {
-    char hex[33];
-    const char *planned = map_get(plan->digests, ref);
-    if (!planned)
-        return "not in the plan";
-    return str_eq(planned, hash_hex(o->digest, sizeof o->digest, hex))
-               ? NULL
-               : "changed in the source since the plan was made";
-}
-
 static int keep_to_plan(struct world *w, const struct plan_file *plan, enum stale_mode mode,
                         struct err *e) {
     size_t stale = 0;
@@ -89,7 +78,7 @@ static int keep_to_plan(struct world *w, const struct plan_file *plan, enum stal
     for (size_t i = 0; i < world_count(w) && mode != STALE_ACCEPT; i++) {
         struct object *o = world_at(w, i);
         bool writes = o->verdict == V_CREATE || o->verdict == V_HOLD || o->verdict == V_UPDATE;
-        const char *why = writes ? stale_against(plan, object_ref(a, o), o) : NULL;
+        const char *why = writes ? plan_stale(plan, o) : NULL;
         if (!why)
             continue;
         if (mode == STALE_REFUSE)

@@ -7,6 +7,7 @@
 #include "base/file.h"
 #include "base/hash.h"
 #include "migrate/plan.h"
+#include "migrate/unclassified.h"
 
 #define AT(n)       "'metadata':{'name':'" n "','namespace':'shop','uid':'u-" n "','resourceVersion':'5'}"
 #define CM(n, data) "{'apiVersion':'v1','kind':'ConfigMap'," AT(n) ",'data':{" data "}}"
@@ -192,9 +193,7 @@ static void there_and_back(void **state UNUSED) {
         else
             assert_string_equal(digest, hash_hex(o->digest, 16, hex));
     }
-    map_free(p.digests);
-    map_free(p.verdicts);
-    map_free(p.undecided);
+    plan_done(&p);
     world_free(w);
 }
 
@@ -251,9 +250,118 @@ static void reprinted(void **state UNUSED) {
         yyjson_val_write_opts(plan_of(w, a), YYJSON_WRITE_PRETTY, &alc, NULL, NULL);
     struct plan_file p;
     assert_int_equal(plan_load(a, save(a, pretty), &p, NULL), 0);
-    map_free(p.digests);
-    map_free(p.verdicts);
-    map_free(p.undecided);
+    plan_done(&p);
+    world_free(w);
+}
+
+/* --- carried out --- */
+
+#define WORKER(more)                                                                               \
+    "[{'apiVersion':'apps/v1','kind':'Deployment'," AT("x") ",'spec':{'replicas':2,'template':{"   \
+                                                            "'metadata':{'labels':{'app':'x'}}}"   \
+                                                            "}}" more "]"
+#define SCALED                                                                                     \
+    ",{'apiVersion':'keda.sh/v1alpha1','kind':'ScaledObject'," AT("so") ",'spec':{"                \
+                                                                        "'scaleTargetRef':{"       \
+                                                                        "'name':'x'},'triggers'"   \
+                                                                        ":[{'type':'kafka'}]}}"
+#define CALLED ",{'apiVersion':'v1','kind':'Service'," AT("s") ",'spec':{'selector':{'app':'x'}}}"
+
+static const struct user_rule to_hold = {.kind = "Deployment", .verdict = "hold"},
+                              to_create = {.kind = "Deployment", .verdict = "create"};
+
+static void load_plan(struct arena *a, struct world *w, struct plan_file *p) {
+    struct err e = {0};
+    if (plan_load(a, save(a, plan_json(w, a, "uid-a", "uid-b", NULL)), p, &e) < 0)
+        fail_msg("%s", err_msg(&e));
+}
+
+static struct world *world_with(struct arena *a, const char *bodies, const struct user_rule *u,
+                                const char *there) {
+    struct world_opts o = {.rules = u, .n_rules = u != NULL};
+    return lab_world(a, &o, bodies, there, NULL);
+}
+
+/* The digest is that of a body that is not held: whether it is held is compared by itself. */
+static void a_hold_binds(void **state UNUSED) {
+    static const struct {
+        const char *planned, *now;
+        const struct user_rule *rule_planned, *rule_now;
+        enum unclassified how_planned, how_now;
+        const char *stale;
+    } rows[] = {
+        {WORKER(SCALED), WORKER(SCALED), .stale = NULL},
+        {WORKER(SCALED), WORKER(CALLED), .stale = "not to be held any more"},
+        {WORKER(""), WORKER(CALLED), .how_planned = UNCLASSIFIED_HOLD,
+         .stale = "not to be held any more"},
+        {WORKER(""), WORKER(""), .how_planned = UNCLASSIFIED_HOLD},
+        {WORKER(""), WORKER(""), .how_planned = UNCLASSIFIED_RUN},
+        {WORKER(""), WORKER(""), .how_now = UNCLASSIFIED_HOLD}, /* left open, and decided now */
+        {WORKER(""), WORKER(""), &to_hold, &to_create, .stale = "not to be held any more"},
+        {WORKER(""), WORKER(""), &to_create, &to_hold, .stale = "to be held now"},
+        {WORKER(""), WORKER(""), &to_hold, &to_hold},
+    };
+    for (size_t i = 0; i < COUNT_OF(rows); i++) {
+        AUTO_ARENA a = arena_new();
+        struct plan_file p;
+        struct world *w = world_with(a, rows[i].planned, rows[i].rule_planned, NULL);
+        unclassified_decide(w, rows[i].how_planned);
+        load_plan(a, w, &p);
+        world_free(w);
+        w = world_with(a, rows[i].now, rows[i].rule_now, NULL);
+        plan_decide(&p, w);
+        unclassified_decide(w, rows[i].how_now);
+        const struct object *o = world_find(w, "apps", "Deployment", "shop", "x");
+        const char *why = plan_stale(&p, o);
+        if (!why != !rows[i].stale || (why && !strstr(why, rows[i].stale)))
+            fail_msg("row %zu: %s", i, why ? why : "not stale");
+        assert_int_equal(unclassified_count(w), 0);
+        plan_done(&p);
+        world_free(w);
+    }
+}
+
+/* Planned as held there already, and gone from there since. */
+static void held_and_gone(void **state UNUSED) {
+    AUTO_ARENA a = arena_new();
+    struct plan_file p;
+    struct world *w = world_with(
+        a, WORKER(""), NULL,
+        "[{'apiVersion':'apps/v1','kind':'Deployment','metadata':{'name':'x','namespace':'shop',"
+        "'uid':'u','annotations':{'tandem.dev/held':'2'}},'spec':{'replicas':0,'template':{"
+        "'metadata':{'labels':{'app':'x'}}}}}]");
+    const struct object *o = world_find(w, "apps", "Deployment", "shop", "x");
+    assert_int_equal(o->verdict, V_SAME);
+    load_plan(a, w, &p);
+    world_free(w);
+    w = world_with(a, WORKER(""), NULL, NULL);
+    plan_decide(&p, w);
+    o = world_find(w, "apps", "Deployment", "shop", "x");
+    assert_int_equal(o->verdict, V_HOLD);
+    assert_true(o->held);
+    assert_null(plan_stale(&p, o));
+    plan_done(&p);
+    world_free(w);
+}
+
+/* The scaler of a workload that the plan had left open is held with it. */
+static void scaler_decided_now(void **state UNUSED) {
+    AUTO_ARENA a = arena_new();
+    static const char bodies[] =
+        WORKER(",{'apiVersion':'keda.sh/v1alpha1','kind':'ScaledObject'," AT(
+            "so") ",'spec':{'scaleTargetRef':{'name':'x'},'triggers':[{'type':'cron'}]}}");
+    struct plan_file p;
+    struct world *w = world_with(a, bodies, NULL, NULL);
+    load_plan(a, w, &p);
+    world_free(w);
+    w = world_with(a, bodies, NULL, NULL);
+    plan_decide(&p, w);
+    unclassified_decide(w, UNCLASSIFIED_HOLD);
+    for (size_t i = 0; i < world_count(w); i++) {
+        assert_true(world_at(w, i)->held);
+        assert_null(plan_stale(&p, world_at(w, i)));
+    }
+    plan_done(&p);
     world_free(w);
 }
 
@@ -290,11 +398,19 @@ static void odd_values(void **state UNUSED) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(counts),          cmocka_unit_test(sorted),
-        cmocka_unit_test(work_to_do),      cmocka_unit_test(entries),
-        cmocka_unit_test(no_secret_value), cmocka_unit_test(there_and_back),
-        cmocka_unit_test(changed_files),   cmocka_unit_test(reprinted),
-        cmocka_unit_test(no_plans),        cmocka_unit_test(odd_values),
+        cmocka_unit_test(counts),
+        cmocka_unit_test(sorted),
+        cmocka_unit_test(work_to_do),
+        cmocka_unit_test(entries),
+        cmocka_unit_test(no_secret_value),
+        cmocka_unit_test(there_and_back),
+        cmocka_unit_test(changed_files),
+        cmocka_unit_test(reprinted),
+        cmocka_unit_test(no_plans),
+        cmocka_unit_test(odd_values),
+        cmocka_unit_test(a_hold_binds),
+        cmocka_unit_test(held_and_gone),
+        cmocka_unit_test(scaler_decided_now),
     };
     return cmocka_run_group_tests_name("plan", tests, make_folder, drop_folder);
 }
