@@ -20,6 +20,7 @@ struct finder {
     const struct kube_resource *r;
     const struct hold_row *row;
     const char *const *inc, *const *exc;
+    bool only_namespaced;
     bool acting; /* look for what acts, else for what is held */
     struct held *first, **tail;
 };
@@ -31,7 +32,10 @@ static bool matches_any(const char *const *patterns, const char *s) {
     return false;
 }
 
+/* As what is migrated (inventory.c): a choice of namespaces does not leave out what is in none. */
 static bool in_scope(const struct finder *f, const char *ns) {
+    if (!*ns)
+        return !f->only_namespaced;
     bool in = !f->inc || !f->inc[0] || matches_any(f->inc, ns);
     return in && !matches_any(f->exc, ns);
 }
@@ -85,35 +89,39 @@ static bool looks_at(const struct hold_row *row, const struct kube_resource *r) 
 }
 
 /* In the order of the table. */
-static int find(struct arena *a, struct kube_client *c, const struct kube_discovery *d,
-                const char *const *inc, const char *const *exc, bool acting, struct held **ret,
+static int find(struct finder *f, struct kube_client *c, const struct kube_discovery *d,
                 struct err *e) {
     size_t n, kinds;
     const struct hold_row *rows = hold_rows(&n);
     const struct kube_resource *all;
-    struct finder f = {.a = a, .inc = inc, .exc = exc, .acting = acting, .tail = &f.first};
+    f->tail = &f->first;
     kinds = kube_discovery_all(d, &all);
     for (size_t i = 0; i < n; i++) {
-        f.row = &rows[i];
+        f->row = &rows[i];
         for (size_t k = 0; k < kinds; k++) {
-            if (!looks_at(f.row, &all[k]))
+            if (!looks_at(f->row, &all[k]))
                 continue;
-            f.r = &all[k];
-            struct kube_list_fn fn = {.item = found, .ctx = &f};
+            f->r = &all[k];
+            struct kube_list_fn fn = {.item = found, .ctx = f};
             struct kube_list_opts lo = {0};
-            int r = kube_list(c, a, f.r, &lo, &fn, NULL, e);
+            int r = kube_list(c, f->a, f->r, &lo, &fn, NULL, e);
             if (r < 0)
-                return err_ctx(e, r, "looking at %s", f.r->plural);
+                return err_ctx(e, r, "looking at %s", f->r->plural);
         }
     }
-    *ret = f.first;
     return 0;
 }
 
-static int find_held(struct arena *a, struct kube_client *c, const struct kube_discovery *d,
-                     const char *const *inc, const char *const *exc, struct held **ret,
-                     struct err *e) {
-    return find(a, c, d, inc, exc, false, ret, e);
+static struct finder finder_of(struct arena *a, const struct handover_opts *o, bool acting) {
+    return (struct finder){.a = a,
+                           .inc = o->ns_include,
+                           .exc = o->ns_exclude,
+                           .only_namespaced = o->only_namespaced,
+                           .acting = acting};
+}
+
+static const char *title_of(struct arena *a, const struct held *h) {
+    return arena_printf(a, "%s %s%s%s", h->r->kind, h->ns ? h->ns : "", h->ns ? "/" : "", h->name);
 }
 
 /* --- one change of one object --- */
@@ -202,8 +210,8 @@ static void give_back(struct arena *a, const struct side *s, const struct held *
             r = kube_do(s->c, a, &req, &resp, &e);
     }
     if (r < 0)
-        log_warn("%s %s/%s: %s has no other owner than " MANAGER_OWN " now: %s", h->r->kind, h->ns,
-                 h->name, h->row->path, err_msg(&e));
+        log_warn("%s: %s has no other owner than " MANAGER_OWN " now: %s", title_of(a, h),
+                 h->row->path, err_msg(&e));
 }
 
 /* StatefulSets of 1.27 on may delete their claims with their pods (StatefulSetAutoDeletePVC). */
@@ -373,7 +381,7 @@ static int hand_all(struct arena *a, const struct handover_opts *o, struct held 
 static struct handover_item *new_item(struct arena *a, const struct held *h,
                                       struct handover_item *next) {
     struct handover_item *it = arena_new_of(a, struct handover_item);
-    it->title = arena_printf(a, "%s %s/%s", h->r->kind, h->ns, h->name);
+    it->title = title_of(a, h);
     it->next = next;
     return it;
 }
@@ -409,11 +417,11 @@ static bool was_held(struct arena *a, const struct handover_opts *o, const struc
 static int stop_doubles(struct arena *a, const struct handover_opts *o,
                         struct handover_item **first, struct err *e) {
     struct side from = side_from(o), to = side_to(o);
-    struct held *h = NULL;
+    struct finder f = finder_of(a, o, true);
     if (!from.c || !from.d)
         return 0;
-    int r = find(a, o->from, o->from_discovery, o->ns_include, o->ns_exclude, true, &h, e);
-    for (; r >= 0 && h; h = h->next) {
+    int r = find(&f, o->from, o->from_discovery, e);
+    for (struct held *h = r < 0 ? NULL : f.first; h; h = h->next) {
         yyjson_val *twin;
         struct err why = {0};
         if (handover_read(a, &to, h, &twin, NULL) < 0 || !acts(h->row, h->r, twin) ||
@@ -433,17 +441,17 @@ static int stop_doubles(struct arena *a, const struct handover_opts *o,
 
 int handover(struct arena *a, const struct handover_opts *o, struct handover_item **ret,
              struct err *e) {
-    struct held *h;
-    int r = find_held(a, o->to, o->discovery, o->ns_include, o->ns_exclude, &h, e);
+    struct finder f = finder_of(a, o, false);
+    int r = find(&f, o->to, o->discovery, e);
     if (r < 0)
         return r;
     struct handover_item *first = NULL;
-    for (struct held *i = h; i; i = i->next) {
+    for (struct held *i = f.first; i; i = i->next) {
         first = i->item = new_item(a, i, first);
         fill(first, HAND_ALREADY, o->dry_run ? "would be handed over" : "not reached");
     }
     *ret = first;
-    r = o->dry_run ? 0 : hand_all(a, o, h, e);
+    r = o->dry_run ? 0 : hand_all(a, o, f.first, e);
     if (r >= 0)
         r = stop_doubles(a, o, &first, e);
     *ret = first;
@@ -453,12 +461,12 @@ int handover(struct arena *a, const struct handover_opts *o, struct handover_ite
 int handover_held(struct arena *a, struct kube_client *c, const struct kube_discovery *d,
                   const char *const *inc, const char *const *exc, struct handover_item **ret,
                   struct err *e) {
-    struct held *h;
-    int r = find_held(a, c, d, inc, exc, &h, e);
+    struct finder f = {.a = a, .inc = inc, .exc = exc};
+    int r = find(&f, c, d, e);
     if (r < 0)
         return r;
     *ret = NULL;
-    for (; h; h = h->next) {
+    for (struct held *h = f.first; h; h = h->next) {
         *ret = new_item(a, h, *ret);
         fill(*ret, HAND_ALREADY, NULL);
     }

@@ -29,6 +29,7 @@ struct handover_opts {
     /* Of each: they may serve one kind in different versions. from's NULL: it is dead. */
     const struct kube_discovery *discovery, *from_discovery; /* discovery: of `to` */
     const char *const *ns_include, *const *ns_exclude;
+    bool only_namespaced;    /* -n was given: nothing that is cluster-scoped */
     struct journal *journal; /* NULL: works without (from annotations alone) */
     const char *run;
     bool dry_run;               /* only say what would happen */

@@ -17,7 +17,7 @@ enum twin { TWIN_NONE, TWIN_HELD, TWIN_STOPPED /* by its owner */, TWIN_FINISHED
 struct held {
     const struct kube_resource *r;
     const struct hold_row *row;
-    const char *ns, *name;
+    const char *ns, *name; /* ns NULL: cluster-scoped */
     struct handover_item *item;
     enum twin twin;
     bool failed;           /* nothing more is done about it */

@@ -163,6 +163,7 @@ static int hand_over(struct session *s, void *ctx, struct err *e) {
         .from_discovery = df,
         .ns_include = narrowed ? s->o.namespaces : s->cfg->ns_include,
         .ns_exclude = s->cfg->ns_exclude,
+        .only_namespaced = narrowed,
         .journal = s->recording ? s->journal : NULL,
         .run = s->run_open ? s->run.id : "",
         .dry_run = h->dry_run,

@@ -231,12 +231,71 @@ static void copied_annotation(void **state) {
     bench_free(&b);
 }
 
+#define CROSS "nop.crossplane.io"
+#define RESOURCES                                                                                  \
+    "{\"kind\":\"APIGroupDiscoveryList\",\"items\":[{\"metadata\":{\"name\":\"" CROSS              \
+    "\"},\"versions\":[{\"version\":\"v1\",\"resources\":[{\"resource\":\"nops\","                 \
+    "\"responseKind\":{\"kind\":\"Nop\"},\"scope\":\"Cluster\",\"singularResource\":\"nop\","      \
+    "\"verbs\":[\"get\",\"list\",\"patch\"]}]}]}]}"
+#define NOP(notes)                                                                                 \
+    "{\"apiVersion\":\"" CROSS "/v1\",\"kind\":\"Nop\",\"metadata\":{\"name\":\"bucket\","         \
+    "\"uid\":\"u\",\"resourceVersion\":\"5\"" notes "}}"
+#define PAUSED ",\"annotations\":{\"tandem.dev/held\":\"null\",\"crossplane.io/paused\":\"true\"}"
+
+/* What is in no namespace changes hands with a choice of namespaces too, but not under -n. */
+static void cluster_scoped(void **state) {
+    (void)state;
+    static const char *const shop[] = {"shop-*", NULL}, *const any[] = {"*", NULL};
+    static const struct {
+        const char *const *inc, *const *exc;
+        bool narrowed, handed;
+    } rows[] = {
+        {NULL, NULL, false, true}, {shop, NULL, false, true}, {NULL, any, false, true},
+        {shop, NULL, true, false}, {any, NULL, true, false},
+    };
+    for (size_t i = 0; i < COUNT_OF(rows); i++) {
+        static const struct api_row from[] = {
+            {"GET /api ", 200, CORE},
+            {"GET /apis ", 200, RESOURCES},
+            {"PATCH /apis/" CROSS "/v1/nops/bucket", 200, NOP(PAUSED)},
+            {"GET /apis/" CROSS "/v1/nops/bucket", 200, NOP("")},
+            {"GET /apis/" CROSS "/v1/nops", 200, "{\"metadata\":{},\"items\":[" NOP(PAUSED) "]}"},
+        };
+        static const struct api_row to[] = {
+            {"GET /api ", 200, CORE},
+            {"GET /apis ", 200, RESOURCES},
+            {"PATCH /apis/" CROSS "/v1/nops/bucket", 200, NOP("")},
+            {"GET /apis/" CROSS "/v1/nops/bucket", 200, NOP(PAUSED)},
+            {"GET /apis/" CROSS "/v1/nops", 200, "{\"metadata\":{},\"items\":[" NOP(PAUSED) "]}"},
+        };
+        struct bench a = BENCH(from), b = BENCH(to);
+        struct err e = {0};
+        struct kube_discovery *d;
+        struct handover_item *items = NULL, *held = NULL;
+        expect(0, kube_discover(b.c, &d, &e), &e);
+        struct handover_opts o = {.from = a.c, .to = b.c, .from_slot = 'a', .to_slot = 'b'};
+        o.discovery = o.from_discovery = d;
+        o.ns_include = rows[i].inc;
+        o.ns_exclude = rows[i].exc;
+        o.only_namespaced = rows[i].narrowed;
+        expect(0, handover(b.a, &o, &items, &e), &e);
+        if ((items != NULL) != rows[i].handed)
+            fail_msg("row %zu", i);
+        assert_true(!items || items->state == HAND_DONE);
+        assert_true(!items || str_eq(items->title, "Nop bucket"));
+        expect(0, handover_held(b.a, b.c, d, rows[i].inc, rows[i].exc, &held, &e), &e);
+        assert_non_null(held); /* for retire it counts in any case */
+        kube_discovery_free(d);
+        bench_free(&a);
+        bench_free(&b);
+    }
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(twin_in_another_version),
-        cmocka_unit_test(doubles),
-        cmocka_unit_test(copied_annotation),
-        cmocka_unit_test(claims_are_kept),
+        cmocka_unit_test(twin_in_another_version), cmocka_unit_test(doubles),
+        cmocka_unit_test(copied_annotation),       cmocka_unit_test(claims_are_kept),
+        cmocka_unit_test(cluster_scoped),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
