@@ -15,13 +15,15 @@ const char *handover_state_name(enum handover_state s) {
     return s < COUNT_OF(names) ? names[s] : "?";
 }
 
+enum look { LOOK_HELD, LOOK_ACTING, LOOK_ACTING_ALONE };
+
 struct finder {
     struct arena *a;
     const struct kube_resource *r;
     const struct hold_row *row;
     const char *const *inc, *const *exc;
     bool only_namespaced;
-    bool acting; /* look for what acts, else for what is held */
+    enum look look;
     struct held *first, **tail;
 };
 
@@ -40,15 +42,22 @@ static bool in_scope(const struct finder *f, const char *ns) {
     return in && !matches_any(f->exc, ns);
 }
 
-/* Acts by itself: neither held nor suspended nor at its end, and nobody's child. Of kinds of which
- * only some are held, those that the object itself says it of. */
-static bool acts(const struct hold_row *row, const struct kube_resource *r, yyjson_val *item) {
+/* Acts: neither held nor stopped nor at its end. */
+static bool acts(const struct kube_resource *r, yyjson_val *item) {
+    const uint32_t rests =
+        FACT_STILL | FACT_HELD | FACT_FINISHED | FACT_DELETING | FACT_HOLD_REFUSED;
+    return !(facts_read(r->group, r->kind, item) & rests);
+}
+
+/* Acts by itself, as far as the object alone tells: nobody's child, and of kinds of which only some
+ * are held, those that say it of themselves. */
+static bool acts_alone(const struct hold_row *row, const struct kube_resource *r,
+                       yyjson_val *item) {
     uint32_t facts = facts_read(r->group, r->kind, item);
     bool wanted = row->not_when == UINT32_MAX
                       ? facts & FACT_HOLD_ASKED || singleton_of(r->group, r->kind, item)
                       : hold_by_row(row, facts);
-    return wanted && !(facts & (FACT_STILL | FACT_HELD | FACT_DELETING | FACT_HOLD_REFUSED)) &&
-           !json_get(item, "metadata", "ownerReferences");
+    return wanted && acts(r, item) && !json_get(item, "metadata", "ownerReferences");
 }
 
 static bool has_controller(yyjson_val *item) {
@@ -68,11 +77,17 @@ static bool is_held(const struct kube_resource *r, yyjson_val *item) {
     return !copied && json_str(item, "metadata", "annotations", HOLD_ANNOTATION);
 }
 
+static bool is_wanted(enum look look, const struct hold_row *row, const struct kube_resource *r,
+                      yyjson_val *item) {
+    return look == LOOK_HELD     ? is_held(r, item)
+           : look == LOOK_ACTING ? acts(r, item)
+                                 : acts_alone(row, r, item);
+}
+
 static int found(void *ctx, yyjson_val *item, struct err *e UNUSED) {
     struct finder *f = ctx;
     const char *ns = json_str(item, "metadata", "namespace");
-    bool wanted = f->acting ? acts(f->row, f->r, item) : is_held(f->r, item);
-    if (!wanted || !in_scope(f, ns ? ns : ""))
+    if (!is_wanted(f->look, f->row, f->r, item) || !in_scope(f, ns ? ns : ""))
         return 0;
     struct held *h = arena_new_of(f->a, struct held);
     *h = (struct held){.r = f->r,
@@ -112,12 +127,9 @@ static int find(struct finder *f, struct kube_client *c, const struct kube_disco
     return 0;
 }
 
-static struct finder finder_of(struct arena *a, const struct handover_opts *o, bool acting) {
-    return (struct finder){.a = a,
-                           .inc = o->ns_include,
-                           .exc = o->ns_exclude,
-                           .only_namespaced = o->only_namespaced,
-                           .acting = acting};
+static struct finder finder_of(struct arena *a, const struct handover_opts *o) {
+    return (struct finder){
+        .a = a, .inc = o->ns_include, .exc = o->ns_exclude, .only_namespaced = o->only_namespaced};
 }
 
 static const char *title_of(struct arena *a, const struct held *h) {
@@ -391,14 +403,19 @@ static bool tells_of_hold(const struct journal_effect *ef) {
            (str_eq(ef->verb, "create") && ef->previous);
 }
 
+static bool remembers(const struct handover_opts *o) {
+    return o->journal && !str_empty(o->run);
+}
+
 /* What this run never held may be each cluster's own, or a rule lets it act in both. Without a
- * journal nobody knows: then it is better held than doubled. */
-static bool was_held(struct arena *a, const struct handover_opts *o, const struct held *h) {
+ * journal nobody knows: then what acts by itself is better held than doubled. */
+static bool was_held(const struct handover_opts *o, const struct held *h) {
+    AUTO_ARENA a = arena_new();
     const char slots[2][2] = {{o->from_slot, 0}, {o->to_slot, 0}};
     const char *ref = object_ref_of(a, h->r->group, h->r->kind, h->ns, h->name);
     if (rules_system_namespace(h->ns))
         return false;
-    if (!o->journal || str_empty(o->run))
+    if (!remembers(o))
         return true;
     for (size_t i = 0; i < COUNT_OF(slots); i++) {
         struct journal_effect *v;
@@ -417,15 +434,16 @@ static bool was_held(struct arena *a, const struct handover_opts *o, const struc
 static int stop_doubles(struct arena *a, const struct handover_opts *o,
                         struct handover_item **first, struct err *e) {
     struct side from = side_from(o), to = side_to(o);
-    struct finder f = finder_of(a, o, true);
+    struct finder f = finder_of(a, o);
+    f.look = remembers(o) ? LOOK_ACTING : LOOK_ACTING_ALONE;
     if (!from.c || !from.d)
         return 0;
     int r = find(&f, o->from, o->from_discovery, e);
     for (struct held *h = r < 0 ? NULL : f.first; h; h = h->next) {
         yyjson_val *twin;
         struct err why = {0};
-        if (handover_read(a, &to, h, &twin, NULL) < 0 || !acts(h->row, h->r, twin) ||
-            !was_held(a, o, h))
+        if (!was_held(o, h) || handover_read(a, &to, h, &twin, NULL) < 0 ||
+            !is_wanted(f.look, h->row, h->r, twin))
             continue;
         *first = new_item(a, h, *first);
         if (o->dry_run)
@@ -441,7 +459,7 @@ static int stop_doubles(struct arena *a, const struct handover_opts *o,
 
 int handover(struct arena *a, const struct handover_opts *o, struct handover_item **ret,
              struct err *e) {
-    struct finder f = finder_of(a, o, false);
+    struct finder f = finder_of(a, o);
     int r = find(&f, o->to, o->discovery, e);
     if (r < 0)
         return r;

@@ -65,73 +65,109 @@ static void twin_in_another_version(void **state) {
     "\"versions\":[{\"version\":\"v1\",\"resources\":[{\"resource\":\"cronjobs\","                 \
     "\"responseKind\":{\"kind\":\"CronJob\"},\"scope\":\"Namespaced\",\"singularResource\":"       \
     "\"cronjob\",\"verbs\":[\"get\",\"list\",\"patch\"]}]}]}]}"
-#define CRON(ns)                                                                                   \
-    "{\"apiVersion\":\"batch/v1\",\"kind\":\"CronJob\",\"metadata\":{\"name\":\"c\","              \
-    "\"namespace\":\"" ns "\",\"uid\":\"u\",\"resourceVersion\":\"5\"},"                           \
-    "\"spec\":{\"schedule\":\"@daily\"}}"
-#define CRONS(ns) "{\"metadata\":{\"resourceVersion\":\"9\"},\"items\":[" CRON(ns) "]}"
+#define DEPLOYMENTS                                                                                \
+    "{\"kind\":\"APIGroupDiscoveryList\",\"items\":[{\"metadata\":{\"name\":\"apps\"},"            \
+    "\"versions\":[{\"version\":\"v1\",\"resources\":[{\"resource\":\"deployments\","              \
+    "\"responseKind\":{\"kind\":\"Deployment\"},\"scope\":\"Namespaced\",\"singularResource\":"    \
+    "\"deployment\",\"verbs\":[\"get\",\"list\",\"patch\"]}]}]}]}"
+#define THING(api, kind, ns, more, spec)                                                           \
+    "{\"apiVersion\":\"" api "\",\"kind\":\"" kind "\",\"metadata\":{\"name\":\"c\","              \
+    "\"namespace\":\"" ns "\",\"uid\":\"u\",\"resourceVersion\":\"5\"" more "},\"spec\":{" spec    \
+    "}}"
+#define CRON(ns)     THING("batch/v1", "CronJob", ns, "", "\"schedule\":\"@daily\"")
+#define WORKER(more) THING("apps/v1", "Deployment", "shop", more, "\"replicas\":2")
+#define STOPPED      THING("apps/v1", "Deployment", "shop", "", "\"replicas\":0")
+#define OWNED                                                                                      \
+    ",\"ownerReferences\":[{\"apiVersion\":\"example.com/v1\",\"kind\":\"Shop\",\"name\":\"s\","   \
+    "\"uid\":\"1\"}]"
+#define ASKED ",\"annotations\":{\"tandem.dev/hold\":\"true\"}"
+#define FREED ",\"annotations\":{\"tandem.dev/hold\":\"false\"}"
 
-/* A CronJob acts in both clusters. Held is what this run has held before; without a journal
- * everything, but for what each cluster has for itself. */
+/* Something acts in both clusters. Held is what this run has held before, whatever was the reason;
+ * without a journal what acts by itself, but for what each cluster has for itself. */
+static const struct {
+    const char *kind, *body, *ns;
+    bool journal;
+    struct journal_effect done; /* verb NULL: none */
+    unsigned held;
+    const char *twin; /* NULL: the same */
+} doubled[] = {
+    {"CronJob", CRON("shop"), "shop", true, {.cluster = "a", .verb = "hold"}, 1, NULL},
+    {"CronJob", CRON("shop"), "shop", true, {.cluster = "b", .verb = "unhold"}, 1, NULL},
+    {"CronJob",
+     CRON("shop"),
+     "shop",
+     true,
+     {.cluster = "b", .verb = "create", .previous = "{\"/spec/suspend\":null}"},
+     1,
+     NULL},
+    {"CronJob", CRON("shop"), "shop", true, {.cluster = "b", .verb = "create"}, 0, NULL},
+    {"CronJob", CRON("shop"), "shop", true, {0}, 0, NULL},
+    {"CronJob", CRON("shop"), "shop", false, {0}, 1, NULL},
+    {"CronJob", CRON("kube-system"), "kube-system", false, {0}, 0, NULL},
+    {"Deployment", WORKER(""), "shop", true, {.cluster = "a", .verb = "hold"}, 1, NULL},
+    {"Deployment", WORKER(OWNED), "shop", true, {.cluster = "b", .verb = "unhold"}, 1, NULL},
+    {"Deployment", WORKER(FREED), "shop", true, {.cluster = "b", .verb = "unhold"}, 0, NULL},
+    {"Deployment", WORKER(""), "shop", true, {.cluster = "b", .verb = "unhold"}, 0, STOPPED},
+    {"Deployment", WORKER(""), "shop", true, {0}, 0, NULL},
+    {"Deployment", WORKER(""), "shop", false, {0}, 0, NULL},
+    {"Deployment", WORKER(ASKED), "shop", false, {0}, 1, NULL},
+    {"Deployment", WORKER(ASKED OWNED), "shop", false, {0}, 0, NULL},
+};
+
+static void double_row(size_t i) {
+    bool cron = str_eq(doubled[i].kind, "CronJob");
+    const char *group = cron ? "batch" : "apps";
+    AUTO_ARENA t = arena_new();
+    const char *one = arena_printf(t, "GET /apis/%s/v1/namespaces/", group);
+    struct api_row api[] = {
+        {"GET /api ", 200, CORE},
+        {"GET /apis ", 200, cron ? BATCH : DEPLOYMENTS},
+        {"PATCH ", 200, doubled[i].body},
+        {one, 200, doubled[i].body},
+        {arena_printf(t, "GET /apis/%s/v1/%s", group, cron ? "cronjobs" : "deployments"), 200,
+         arena_printf(t, "{\"metadata\":{\"resourceVersion\":\"9\"},\"items\":[%s]}",
+                      doubled[i].body)},
+    };
+    struct api_row api_b[COUNT_OF(api)];
+    memcpy(api_b, api, sizeof api);
+    if (doubled[i].twin)
+        api_b[3].body = doubled[i].twin;
+    struct bench a = BENCH(api), b = BENCH(api_b);
+    struct err e = {0};
+    struct journal *j;
+    struct journal_run run;
+    struct kube_discovery *d;
+    struct handover_item *items;
+    const char *path = arena_printf(a.a, "%s/t.db", a.dir);
+    expect(0, journal_open(path, false, &j, &e), &e);
+    expect(0, journal_run_begin(j, 'a', 'b', &run, &e), &e);
+    expect(0, kube_discover(a.c, &d, &e), &e);
+    struct journal_effect ef = doubled[i].done;
+    ef.ref = arena_printf(a.a, "%s/%s/%s/c", group, doubled[i].kind, doubled[i].ns);
+    if (ef.verb)
+        expect(0, journal_effects_begin(j, run.id, &ef, 1, &e), &e);
+    struct handover_opts o = {.from = a.c, .to = b.c, .from_slot = 'a', .to_slot = 'b'};
+    o.discovery = o.from_discovery = d;
+    o.journal = doubled[i].journal ? j : NULL;
+    o.run = run.id;
+    expect(0, handover(a.a, &o, &items, &e), &e);
+    unsigned held = api_count(a.api, "tandem.dev/held");
+    if (held != doubled[i].held || api_count(b.api, "PATCH ") || !items != !held)
+        fail_msg("row %zu: held %u times", i, held);
+    kube_discovery_free(d);
+    journal_close(j);
+    static const char *const names[] = {"", "-wal", "-shm", ".lock"};
+    for (size_t k = 0; k < COUNT_OF(names); k++)
+        unlink(arena_printf(a.a, "%s%s", path, names[k]));
+    bench_free(&a);
+    bench_free(&b);
+}
+
 static void doubles(void **state) {
     (void)state;
-    static const struct {
-        const char *list, *body, *ns;
-        bool journal;
-        struct journal_effect done; /* verb NULL: none */
-        unsigned held;
-    } rows[] = {
-        {CRONS("shop"), CRON("shop"), "shop", true, {.cluster = "a", .verb = "hold"}, 1},
-        {CRONS("shop"), CRON("shop"), "shop", true, {.cluster = "b", .verb = "unhold"}, 1},
-        {CRONS("shop"),
-         CRON("shop"),
-         "shop",
-         true,
-         {.cluster = "b", .verb = "create", .previous = "{\"/spec/suspend\":null}"},
-         1},
-        {CRONS("shop"), CRON("shop"), "shop", true, {.cluster = "b", .verb = "create"}, 0},
-        {CRONS("shop"), CRON("shop"), "shop", true, {0}, 0},
-        {CRONS("shop"), CRON("shop"), "shop", false, {0}, 1},
-        {CRONS("kube-system"), CRON("kube-system"), "kube-system", false, {0}, 0},
-    };
-    for (size_t i = 0; i < COUNT_OF(rows); i++) {
-        const struct api_row api[] = {
-            {"GET /api ", 200, CORE},
-            {"GET /apis ", 200, BATCH},
-            {"PATCH ", 200, rows[i].body},
-            {"GET /apis/batch/v1/namespaces/", 200, rows[i].body},
-            {"GET /apis/batch/v1/cronjobs", 200, rows[i].list},
-        };
-        struct bench a = BENCH(api), b = BENCH(api);
-        struct err e = {0};
-        struct journal *j;
-        struct journal_run run;
-        struct kube_discovery *d;
-        struct handover_item *items;
-        const char *path = arena_printf(a.a, "%s/t.db", a.dir);
-        expect(0, journal_open(path, false, &j, &e), &e);
-        expect(0, journal_run_begin(j, 'a', 'b', &run, &e), &e);
-        expect(0, kube_discover(a.c, &d, &e), &e);
-        struct journal_effect ef = rows[i].done;
-        ef.ref = arena_printf(a.a, "batch/CronJob/%s/c", rows[i].ns);
-        if (ef.verb)
-            expect(0, journal_effects_begin(j, run.id, &ef, 1, &e), &e);
-        struct handover_opts o = {.from = a.c, .to = b.c, .from_slot = 'a', .to_slot = 'b'};
-        o.discovery = o.from_discovery = d;
-        o.journal = rows[i].journal ? j : NULL;
-        o.run = run.id;
-        expect(0, handover(a.a, &o, &items, &e), &e);
-        unsigned held = api_count(a.api, "\"suspend\":true");
-        if (held != rows[i].held || api_count(b.api, "PATCH ") || !items != !held)
-            fail_msg("row %zu: held %u times", i, held);
-        kube_discovery_free(d);
-        journal_close(j);
-        static const char *const names[] = {"", "-wal", "-shm", ".lock"};
-        for (size_t k = 0; k < COUNT_OF(names); k++)
-            unlink(arena_printf(a.a, "%s%s", path, names[k]));
-        bench_free(&a);
-        bench_free(&b);
-    }
+    for (size_t i = 0; i < COUNT_OF(doubled); i++)
+        double_row(i);
 }
 
 #define APPS                                                                                       \
