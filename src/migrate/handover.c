@@ -25,6 +25,10 @@ struct finder {
     bool only_namespaced;
     enum look look;
     struct held *first, **tail;
+    /* Kinds that cannot be listed are reported here, and the others are found; NULL: the first such
+     * one is an error. */
+    struct handover_item **unlisted;
+    char slot; /* for that report */
 };
 
 static bool matches_any(const char *const *patterns, const char *s) {
@@ -103,6 +107,44 @@ static bool looks_at(const struct hold_row *row, const struct kube_resource *r) 
     return r->preferred && r->verbs & KUBE_LIST && !strchr(r->plural, '/') && hold_row_of(r) == row;
 }
 
+static void fill(struct handover_item *it, enum handover_state s, const char *note) {
+    it->state = s;
+    it->note = note;
+}
+
+/* Of one kind: a right that is missing, a conversion webhook that is dead. What ails the whole
+ * cluster (no answer, a credential that has expired, too much to do) ails the next kind too. */
+static bool is_of_kind(const struct err *e) {
+    return e->http && (e->code == -EACCES || e->code == -ENOENT || e->code == -EREMOTEIO ||
+                       e->code == -EINVAL || e->code == -EOPNOTSUPP);
+}
+
+static void report_unlisted(const struct finder *f, const struct err *why) {
+    struct handover_item *it = arena_new_of(f->a, struct handover_item);
+    it->title = f->r->kind;
+    it->next = *f->unlisted;
+    *f->unlisted = it;
+    fill(it, HAND_FAILED,
+         arena_printf(f->a, "cannot be listed in %c, and those that are there were passed over: %s",
+                      f->slot, err_msg(why)));
+}
+
+static int find_kind(struct finder *f, struct kube_client *c, const struct kube_resource *r,
+                     struct err *e) {
+    struct kube_list_fn fn = {.item = found, .ctx = f};
+    struct kube_list_opts lo = {0};
+    struct err why = {0};
+    f->r = r;
+    int n = kube_list(c, f->a, r, &lo, &fn, NULL, &why);
+    if (n < 0 && f->unlisted && is_of_kind(&why)) {
+        report_unlisted(f, &why);
+        return 0;
+    }
+    if (n < 0 && e)
+        *e = why;
+    return n < 0 ? err_ctx(e, n, "looking at %s", r->plural) : 0;
+}
+
 /* In the order of the table. */
 static int find(struct finder *f, struct kube_client *c, const struct kube_discovery *d,
                 struct err *e) {
@@ -114,22 +156,22 @@ static int find(struct finder *f, struct kube_client *c, const struct kube_disco
     for (size_t i = 0; i < n; i++) {
         f->row = &rows[i];
         for (size_t k = 0; k < kinds; k++) {
-            if (!looks_at(f->row, &all[k]))
-                continue;
-            f->r = &all[k];
-            struct kube_list_fn fn = {.item = found, .ctx = f};
-            struct kube_list_opts lo = {0};
-            int r = kube_list(c, f->a, f->r, &lo, &fn, NULL, e);
+            int r = looks_at(f->row, &all[k]) ? find_kind(f, c, &all[k], e) : 0;
             if (r < 0)
-                return err_ctx(e, r, "looking at %s", f->r->plural);
+                return r;
         }
     }
     return 0;
 }
 
-static struct finder finder_of(struct arena *a, const struct handover_opts *o) {
-    return (struct finder){
-        .a = a, .inc = o->ns_include, .exc = o->ns_exclude, .only_namespaced = o->only_namespaced};
+static struct finder finder_of(struct arena *a, const struct handover_opts *o, char slot,
+                               struct handover_item **unlisted) {
+    return (struct finder){.a = a,
+                           .inc = o->ns_include,
+                           .exc = o->ns_exclude,
+                           .only_namespaced = o->only_namespaced,
+                           .unlisted = unlisted,
+                           .slot = slot};
 }
 
 static const char *title_of(struct arena *a, const struct held *h) {
@@ -256,11 +298,6 @@ static int set_held(struct arena *a, const struct handover_opts *o, const struct
             give_back(a, s, h, to_do == HOLD, live);
     }
     return r < 0 ? r : 1;
-}
-
-static void fill(struct handover_item *it, enum handover_state s, const char *note) {
-    it->state = s;
-    it->note = note;
 }
 
 static int stop_twin(struct arena *a, const struct handover_opts *o, const struct side *from,
@@ -434,7 +471,7 @@ static bool was_held(const struct handover_opts *o, const struct held *h) {
 static int stop_doubles(struct arena *a, const struct handover_opts *o,
                         struct handover_item **first, struct err *e) {
     struct side from = side_from(o), to = side_to(o);
-    struct finder f = finder_of(a, o);
+    struct finder f = finder_of(a, o, o->from_slot, first);
     f.look = remembers(o) ? LOOK_ACTING : LOOK_ACTING_ALONE;
     if (!from.c || !from.d)
         return 0;
@@ -459,11 +496,11 @@ static int stop_doubles(struct arena *a, const struct handover_opts *o,
 
 int handover(struct arena *a, const struct handover_opts *o, struct handover_item **ret,
              struct err *e) {
-    struct finder f = finder_of(a, o);
+    struct handover_item *first = NULL;
+    struct finder f = finder_of(a, o, o->to_slot, &first);
     int r = find(&f, o->to, o->discovery, e);
     if (r < 0)
         return r;
-    struct handover_item *first = NULL;
     for (struct held *i = f.first; i; i = i->next) {
         first = i->item = new_item(a, i, first);
         fill(first, HAND_ALREADY, o->dry_run ? "would be handed over" : "not reached");

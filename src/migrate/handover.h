@@ -39,10 +39,11 @@ struct handover_opts {
 };
 
 /* Finds what carries the annotation of a hold in `to`, and hands each over. *ret: one item per
- * object, in a. Negative only when `to` cannot be read; failures of single objects are items. */
+ * object, in a. Negative only when `to` cannot be read; failures of single objects are items, and
+ * so is a kind that cannot be listed. */
 int handover(struct arena *a, const struct handover_opts *o, struct handover_item **ret,
              struct err *e);
-/* What is held in this cluster: titles, in a. */
+/* What is held in this cluster: titles, in a. Negative when a kind cannot be listed. */
 int handover_held(struct arena *a, struct kube_client *c, const struct kube_discovery *d,
                   const char *const *ns_include, const char *const *ns_exclude,
                   struct handover_item **ret, struct err *e);

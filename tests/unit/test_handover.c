@@ -327,11 +327,78 @@ static void cluster_scoped(void **state) {
     }
 }
 
+#define CONNECT_GROUP "kafka.strimzi.io"
+#define BOTH                                                                                       \
+    "{\"kind\":\"APIGroupDiscoveryList\",\"items\":[{\"metadata\":{\"name\":\"" CONNECT_GROUP      \
+    "\"},\"versions\":[{\"version\":\"v1\",\"resources\":[{\"resource\":\"kafkaconnectors\","      \
+    "\"responseKind\":{\"kind\":\"KafkaConnector\"},\"scope\":\"Namespaced\","                     \
+    "\"singularResource\":\"kafkaconnector\",\"verbs\":[\"get\",\"list\",\"patch\"]}]}]},"         \
+    "{\"metadata\":{\"name\":\"apps\"},\"versions\":[{\"version\":\"v1\",\"resources\":[{"         \
+    "\"resource\":\"deployments\",\"responseKind\":{\"kind\":\"Deployment\"},\"scope\":"           \
+    "\"Namespaced\",\"singularResource\":\"deployment\",\"verbs\":[\"get\",\"list\",\"patch\"]}"   \
+    "]}]}]}"
+#define STATUS(reason) "{\"kind\":\"Status\",\"reason\":\"" reason "\",\"message\":\"no\"}"
+
+/* One kind that cannot be listed stops no other; a cluster that cannot be read does. */
+static void one_kind_fails(void **state) {
+    (void)state;
+    static const struct {
+        int status;
+        const char *body;
+        bool goes_on;
+    } rows[] = {{403, STATUS("Forbidden"), true},
+                {500, STATUS("InternalError"), true},
+                {401, STATUS("Unauthorized"), false}};
+    for (size_t i = 0; i < COUNT_OF(rows); i++) {
+        const struct api_row from[] = {
+            {"GET /api ", 200, CORE},
+            {"GET /apis ", 200, BOTH},
+            {"PATCH ", 200, WORKER("")},
+            {"GET /apis/apps/v1/namespaces/", 200, WORKER("")},
+            {"GET /apis/apps/v1/deployments", 200, "{\"metadata\":{},\"items\":[]}"},
+            {"GET /apis/" CONNECT_GROUP, 200, "{\"metadata\":{},\"items\":[]}"},
+        };
+        const struct api_row to[] = {
+            {"GET /api ", 200, CORE},
+            {"GET /apis ", 200, BOTH},
+            {"PATCH ", 200, WORKER("")},
+            {"GET /apis/apps/v1/namespaces/", 200,
+             THING("apps/v1", "Deployment", "shop", NOTE, "\"replicas\":0")},
+            {"GET /apis/apps/v1/deployments", 200,
+             "{\"metadata\":{},\"items\":[" THING("apps/v1", "Deployment", "shop", NOTE,
+                                                  "\"replicas\":0") "]}"},
+            {"GET /apis/" CONNECT_GROUP, rows[i].status, rows[i].body},
+        };
+        struct bench a = BENCH(from), b = BENCH(to);
+        struct err e = {0};
+        struct kube_discovery *d;
+        struct handover_item *items = NULL, *held = NULL;
+        expect(0, kube_discover(b.c, &d, &e), &e);
+        struct handover_opts o = {.from = a.c, .to = b.c, .from_slot = 'a', .to_slot = 'b'};
+        o.discovery = o.from_discovery = d;
+        int r = handover(b.a, &o, &items, &e);
+        assert_int_equal(r >= 0, rows[i].goes_on);
+        assert_int_equal(api_count(b.api, "\"replicas\":2"), rows[i].goes_on);
+        size_t n = 0;
+        for (const struct handover_item *it = items; it; it = it->next, n++) {
+            bool connector = str_eq(it->title, "KafkaConnector");
+            assert_int_equal(it->state, connector ? HAND_FAILED : HAND_DONE);
+            assert_true(!connector || strstr(it->note, "cannot be listed in b"));
+        }
+        assert_int_equal(n, rows[i].goes_on ? 2 : 0);
+        /* What nobody can list may be held: retire must not pass. */
+        assert_true(handover_held(b.a, b.c, d, NULL, NULL, &held, &e) < 0);
+        kube_discovery_free(d);
+        bench_free(&a);
+        bench_free(&b);
+    }
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(twin_in_another_version), cmocka_unit_test(doubles),
         cmocka_unit_test(copied_annotation),       cmocka_unit_test(claims_are_kept),
-        cmocka_unit_test(cluster_scoped),
+        cmocka_unit_test(cluster_scoped),          cmocka_unit_test(one_kind_fails),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
