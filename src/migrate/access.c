@@ -75,33 +75,48 @@ char *access_role_yaml(struct arena *a, const struct kube_discovery *d, enum acc
     return arena_strdup(a, b.p);
 }
 
-/* The verbs that tell: one reading; of writing both, for updates, relinks and the owners of fields
- * are patches. */
+struct asking {
+    struct arena *a;
+    struct kube_client *c;
+    struct access_gap **ret;
+};
+
+static int ask(struct asking *x, const char *verb, const char *group, const char *plural,
+               bool hands, struct err *e) {
+    bool ok = false;
+    int r = kube_can_i(x->c, verb, group, plural, NULL, &ok, e);
+    if (r < 0 || ok)
+        return r;
+    struct access_gap *g = arena_new_of(x->a, struct access_gap);
+    *g = (struct access_gap){verb, group, plural, hands, *x->ret};
+    *x->ret = g;
+    return 0;
+}
+
+/* The verbs that tell: one of reading; of writing both, for updates, relinks and the owners of
+ * fields are patches; of handing over the patch that holds or lets loose, and the status that takes
+ * the time of the last run along. */
+static int ask_of(struct asking *x, const struct kube_resource *r, bool writes, struct err *e) {
+    bool held = hold_row_of(r) != NULL;
+    bool cron = str_eq(r->group, "batch") && str_eq(r->kind, "CronJob");
+    int n = ask(x, "list", r->group, r->plural, false, e);
+    if (n >= 0 && writes)
+        n = ask(x, "create", r->group, r->plural, false, e);
+    if (n >= 0 && (writes || held))
+        n = ask(x, "patch", r->group, r->plural, !writes, e);
+    return n >= 0 && cron ? ask(x, "patch", r->group, "cronjobs/status", true, e) : n;
+}
+
 int access_check(struct arena *a, struct kube_client *c, const struct kube_discovery *d,
                  enum access_role role, struct access_gap **ret, struct err *e) {
     const struct kube_resource *all;
+    struct asking x = {a, c, ret};
     size_t n = kube_discovery_all(d, &all);
     bool everything = false;
     *ret = NULL;
     int r = kube_can_i(c, "*", "*", "*", NULL, &everything, e);
-    if (r < 0 || everything)
-        return r;
-    for (size_t i = 0; i < n; i++) {
-        if (!needed(&all[i], false))
-            continue;
-        bool writes = role == ACCESS_DESTINATION;
-        const char *const verbs[] = {"list", writes ? "create" : NULL, writes ? "patch" : NULL};
-        for (size_t v = 0; v < COUNT_OF(verbs) && verbs[v]; v++) {
-            bool ok = false;
-            r = kube_can_i(c, verbs[v], all[i].group, all[i].plural, NULL, &ok, e);
-            if (r < 0)
-                return r;
-            if (ok)
-                continue;
-            struct access_gap *g = arena_new_of(a, struct access_gap);
-            *g = (struct access_gap){verbs[v], all[i].group, all[i].plural, *ret};
-            *ret = g;
-        }
-    }
-    return 0;
+    for (size_t i = 0; r >= 0 && !everything && i < n; i++)
+        if (needed(&all[i], false))
+            r = ask_of(&x, &all[i], role == ACCESS_DESTINATION, e);
+    return r < 0 ? r : 0;
 }

@@ -12,9 +12,11 @@ char *access_role_yaml(struct arena *a, const struct kube_discovery *d, enum acc
 
 /* One thing that is not allowed: "list secrets in A". */
 struct access_gap {
-    const char *verb, *group, *plural;
+    const char *verb, *group, *plural; /* plural may be "cronjobs/status" */
+    bool hands;                        /* only handing singletons over needs it */
     struct access_gap *next;
 };
-/* Asks the API server (SelfSubjectAccessReview). *ret NULL when everything is allowed. */
+/* Asks the API server (SelfSubjectAccessReview). *ret NULL when everything is allowed. Gaps of one
+ * verb need not stand together. */
 int access_check(struct arena *a, struct kube_client *c, const struct kube_discovery *d,
                  enum access_role role, struct access_gap **ret, struct err *e);

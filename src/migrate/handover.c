@@ -361,9 +361,15 @@ static int let_loose(struct arena *a, const struct handover_opts *o, const struc
     return r < 0 ? r : set_held(a, o, &to, h, UNHOLD, e);
 }
 
+static bool stopped(const struct handover_opts *o) {
+    return o->cancel && atomic_load(&o->cancel->stop);
+}
+
 static void stop_one(struct arena *a, const struct handover_opts *o, struct held *h) {
     struct side from = side_from(o), to = side_to(o);
     struct err e = {0};
+    if (h->failed)
+        return;
     h->failed = check_loose(a, &to, h, &e) < 0;
     if (h->failed) {
         fill(h->item, HAND_FAILED, arena_printf(a, "cannot be let loose: %s", err_msg(&e)));
@@ -390,8 +396,36 @@ static void loose_one(struct arena *a, const struct handover_opts *o, struct hel
         fill(h->item, HAND_FAILED, arena_printf(a, "cannot be let loose: %s", err_msg(&e)));
 }
 
-static bool stopped(const struct handover_opts *o) {
-    return o->cancel && atomic_load(&o->cancel->stop);
+/* The resource that may not be patched where h is to act; NULL: none, or the API server does not
+ * say.
+ */
+static const char *forbidden(struct kube_client *c, const struct held *h) {
+    bool cron = str_eq(h->row->group, "batch") && str_eq(h->r->kind, "CronJob");
+    const char *const resources[] = {h->r->plural, cron ? "cronjobs/status" : NULL};
+    for (size_t i = 0; i < COUNT_OF(resources) && resources[i]; i++) {
+        bool may = true;
+        if (kube_can_i(c, "patch", h->r->group, resources[i], h->ns, &may, NULL) >= 0 && !may)
+            return resources[i];
+    }
+    return NULL;
+}
+
+/* Before anything is stopped: what may not be let loose afterwards would act in neither cluster. */
+static void check_rights(struct arena *a, const struct handover_opts *o, struct held *first) {
+    const struct held *last = NULL;
+    const char *what = NULL;
+    for (struct held *h = first; h && !stopped(o); h = h->next) {
+        if (!last || last->r != h->r || !str_eq(last->ns, h->ns))
+            what = forbidden(o->to, h);
+        last = h;
+        h->failed = what != NULL;
+        if (what)
+            fill(h->item, HAND_FAILED,
+                 arena_printf(a,
+                              "cannot be let loose: this credential may not patch %s in %c "
+                              "(`tandem rbac %c` prints the role)",
+                              what, o->to_slot, o->to_slot));
+    }
 }
 
 /* Some of one row: all are stopped, then one wait for all, then all are let loose. */
@@ -416,6 +450,7 @@ static struct held *chunk_end(struct held *h) {
 static int hand_all(struct arena *a, const struct handover_opts *o, struct held *first,
                     struct err *e) {
     struct held *rest = first;
+    check_rights(a, o, first);
     for (; rest && rest->row->drives && !stopped(o); rest = rest->next)
         stop_one(a, o, rest);
     for (struct held *h = rest, *end; h && !stopped(o); h = end) {

@@ -202,6 +202,7 @@ static const struct finding_id extra[] = {
      "take the field out by a rule's patch, change the object, or accept the loss"},
     {"H37-foreign", SEV_BLOCKER, "see `tandem plan --diff`"},
     {"access", SEV_BLOCKER, "give it the role that `tandem rbac` prints"},
+    {"access-activate", SEV_WARNING, "give it the role that `tandem rbac` prints"},
     {"balancer", SEV_BLOCKER, "see docs/TRAFFIC.md"},
     {"balancer-drift", SEV_WARNING, "write the file as the process has it, or reload knowingly"},
     {"balancer-health", SEV_WARNING, "cutover refuses until one is"},

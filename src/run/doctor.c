@@ -26,36 +26,50 @@ static const char *slot_name(char slot) {
 
 /* --- rights --- */
 
-static size_t count_gaps(const struct access_gap *g, const char *verb) {
+static bool same_gap(const struct access_gap *x, const struct access_gap *y) {
+    return x->hands == y->hands && str_eq(x->verb, y->verb);
+}
+
+static size_t count_gaps(const struct access_gap *g, const struct access_gap *like) {
     size_t n = 0;
     for (; g; g = g->next)
-        n += str_eq(g->verb, verb);
+        n += same_gap(g, like);
     return n;
 }
 
-static void report_gap(struct exam *x, char slot, const char *verb, const char *what) {
+static void report_gap(struct exam *x, char slot, const char *verb, const char *what, bool hands) {
     struct arena *a = x->s->a;
+    struct finding_id id = finding_id_of(hands ? "access-activate" : "access");
     struct finding *f =
-        findings_add(x->f, "access", SEV_BLOCKER, slot_name(slot),
-                     arena_printf(a, "this credential may not %s %s", verb, what),
+        findings_add(x->f, id.id, id.severity, slot_name(slot),
+                     arena_printf(a, "this credential may not %s %s%s", verb, what,
+                                  hands ? ": singletons of that kind cannot change hands" : ""),
                      arena_printf(a, "give it the role that `tandem rbac %c` prints", slot));
     f->cluster = slot;
 }
 
-static void report_gaps(struct exam *x, char slot, const struct access_gap *all, const char *verb) {
-    bool together = count_gaps(all, verb) > GAPS_MAX;
+/* All of one verb. */
+static void report_gaps(struct exam *x, char slot, const struct access_gap *all,
+                        const struct access_gap *like) {
+    bool together = count_gaps(all, like) > GAPS_MAX;
     AUTO_SB b = SB_INIT(1 << 16);
     for (const struct access_gap *g = all; g; g = g->next) {
-        if (!str_eq(g->verb, verb))
+        if (!same_gap(g, like))
             continue;
         sb_fmt(&b, "%s%s%s%s", b.len ? ", " : "", g->plural, *g->group ? "." : "", g->group);
         if (together)
             continue;
-        report_gap(x, slot, verb, sb_get(&b));
+        report_gap(x, slot, like->verb, sb_get(&b), like->hands);
         sb_reset(&b);
     }
     if (together)
-        report_gap(x, slot, verb, sb_get(&b));
+        report_gap(x, slot, like->verb, sb_get(&b), like->hands);
+}
+
+static bool is_first(const struct access_gap *all, const struct access_gap *g) {
+    while (!same_gap(all, g))
+        all = all->next;
+    return all == g;
 }
 
 /* The kinds of the source decide for both: definitions that it has and the destination lacks come
@@ -69,11 +83,8 @@ static int check_rights(struct exam *x, char slot, enum access_role role, struct
         return r;
     r = access_check(s->a, s->cluster[session_slot(slot)], d, role, &g, e);
     for (const struct access_gap *i = r < 0 ? NULL : g; i; i = i->next)
-        if (i == g || !str_eq(i->verb, g->verb)) {
-            report_gaps(x, slot, g, i->verb);
-            if (i != g)
-                break; /* there are two verbs: list and create */
-        }
+        if (is_first(g, i))
+            report_gaps(x, slot, g, i);
     kube_discovery_free(d);
     return r;
 }
@@ -96,7 +107,7 @@ static int check_access(struct exam *x, char slot, enum access_role role, struct
     struct session *s = x->s;
     struct kube_discovery *d;
     if (!s->id[session_slot(slot)].uid)
-        report_gap(x, slot, "get", "namespace kube-system, whose uid tells clusters apart");
+        report_gap(x, slot, "get", "namespace kube-system, whose uid tells clusters apart", false);
     int r = check_rights(x, slot, role, e);
     if (r >= 0)
         r = kube_discover(s->cluster[session_slot(slot)], &d, e);

@@ -4,6 +4,7 @@
 #include <unistd.h>
 
 #include "base/str.h"
+#include "migrate/access.h"
 #include "migrate/handover.h"
 
 #define GROUP   "kustomize.toolkit.fluxcd.io"
@@ -394,11 +395,103 @@ static void one_kind_fails(void **state) {
     }
 }
 
+#define REVIEW(allowed)                                                                            \
+    "{\"kind\":\"SelfSubjectAccessReview\",\"status\":{\"allowed\":" allowed "}}"
+#define CRON_HELD                                                                                  \
+    THING("batch/v1", "CronJob", "shop", ",\"annotations\":{\"tandem.dev/held\":\"null\"}",        \
+          "\"schedule\":\"@daily\",\"suspend\":true")
+
+/* What may not be let loose is not stopped where it acts. */
+static void rights_first(void **state) {
+    (void)state;
+    static const struct {
+        const char *denied, *named;
+    } rows[] = {{"\"subresource\":\"status\"", "may not patch cronjobs/status in b"},
+                {"selfsubjectaccessreviews", "may not patch cronjobs in b"}};
+    static const struct api_row from[] = {
+        {"GET /api ", 200, CORE},
+        {"GET /apis ", 200, BATCH},
+        {"PATCH ", 200, CRON_HELD},
+        {"GET /apis/batch/v1/namespaces/", 200, CRON("shop")},
+        {"GET /apis/batch/v1/cronjobs", 200, "{\"metadata\":{},\"items\":[" CRON("shop") "]}"},
+    };
+    for (size_t i = 0; i < COUNT_OF(rows); i++) {
+        const struct api_row to[] = {
+            {"GET /api ", 200, CORE},
+            {"GET /apis ", 200, BATCH},
+            {rows[i].denied, 201, REVIEW("false")},
+            {"selfsubjectaccessreviews", 201, REVIEW("true")},
+            {"PATCH ", 200, CRON("shop")},
+            {"GET /apis/batch/v1/namespaces/", 200, CRON_HELD},
+            {"GET /apis/batch/v1/cronjobs", 200, "{\"metadata\":{},\"items\":[" CRON_HELD "]}"},
+        };
+        struct bench a = BENCH(from), b = BENCH(to);
+        struct err e = {0};
+        struct kube_discovery *d;
+        struct handover_item *items = NULL;
+        expect(0, kube_discover(b.c, &d, &e), &e);
+        struct handover_opts o = {.from = a.c, .to = b.c, .from_slot = 'a', .to_slot = 'b'};
+        o.discovery = o.from_discovery = d;
+        expect(0, handover(b.a, &o, &items, &e), &e);
+        assert_string_equal(handover_state_name(items->state), "failed");
+        assert_non_null(strstr(items->note, rows[i].named));
+        assert_int_equal(api_count(a.api, "PATCH ") + api_count(b.api, "PATCH "), 0);
+        kube_discovery_free(d);
+        bench_free(&a);
+        bench_free(&b);
+    }
+}
+
+#define RIGHTS(group, plural, kind)                                                                \
+    "{\"metadata\":{\"name\":\"" group "\"},\"versions\":[{\"version\":\"v1\",\"resources\":[{"    \
+    "\"resource\":\"" plural "\",\"responseKind\":{\"kind\":\"" kind "\"},\"scope\":"              \
+    "\"Namespaced\",\"singularResource\":\"x\",\"verbs\":[\"get\",\"list\",\"create\",\"patch\"]}" \
+    "]}]}"
+
+/* What activate needs is asked for too, of the source as well. */
+static void rights_are_asked_for(void **state) {
+    (void)state;
+    static const struct {
+        enum access_role role;
+        const char *gaps; /* in the order in which they are found last */
+    } rows[] = {
+        {ACCESS_SOURCE, "list things; patch cronjobs/status *; patch cronjobs *; list cronjobs; "},
+        {ACCESS_DESTINATION,
+         "patch things; create things; list things; patch cronjobs/status *; patch "
+         "cronjobs; create cronjobs; list cronjobs; "}};
+    static const struct api_row api[] = {
+        {"GET /api ", 200, CORE},
+        {"GET /apis ", 200,
+         "{\"kind\":\"APIGroupDiscoveryList\",\"items\":[" RIGHTS(
+             "batch", "cronjobs", "CronJob") "," RIGHTS("example.com", "things", "Thing") "]}"},
+        {"selfsubjectaccessreviews", 201, REVIEW("false")},
+    };
+    for (size_t i = 0; i < COUNT_OF(rows); i++) {
+        struct bench b = BENCH(api);
+        struct err e = {0};
+        struct kube_discovery *d;
+        struct access_gap *g;
+        AUTO_SB s = SB_INIT(0);
+        expect(0, kube_discover(b.c, &d, &e), &e);
+        expect(0, access_check(b.a, b.c, d, rows[i].role, &g, &e), &e);
+        for (; g; g = g->next)
+            sb_fmt(&s, "%s %s%s; ", g->verb, g->plural, g->hands ? " *" : "");
+        assert_string_equal(sb_get(&s), rows[i].gaps);
+        kube_discovery_free(d);
+        bench_free(&b);
+    }
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(twin_in_another_version), cmocka_unit_test(doubles),
-        cmocka_unit_test(copied_annotation),       cmocka_unit_test(claims_are_kept),
-        cmocka_unit_test(cluster_scoped),          cmocka_unit_test(one_kind_fails),
+        cmocka_unit_test(twin_in_another_version),
+        cmocka_unit_test(doubles),
+        cmocka_unit_test(copied_annotation),
+        cmocka_unit_test(claims_are_kept),
+        cmocka_unit_test(cluster_scoped),
+        cmocka_unit_test(one_kind_fails),
+        cmocka_unit_test(rights_first),
+        cmocka_unit_test(rights_are_asked_for),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -53,6 +53,7 @@ like 'and names those for what only A defines' "$(cat "$work/out")" 'may not cre
 ok 'the role in B can be made' bind b tandem-destination paas-b-reader
 "$TANDEM" doctor -f "$work/tandem.yaml" >"$work/out" 2>&1
 like 'doctor finds no right missing' "$(cat "$work/out")" '0 blockers'
+not_ok 'nor one that only activate needs' grep -q 'this credential may not' "$work/out"
 exits 'migrate' 0 "$TANDEM" migrate -f "$work/tandem.yaml" --yes
 ok 'the custom resource is in B' kb get lamp -n rights one
 exits 'activate' 0 "$TANDEM" activate -f "$work/tandem.yaml" --yes
