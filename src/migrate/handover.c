@@ -1,5 +1,6 @@
 #include <errno.h>
 
+#include "base/clock.h"
 #include "base/log.h"
 #include "kube/list.h"
 #include "migrate/facts.h"
@@ -382,6 +383,25 @@ static void stop_one(struct arena *a, const struct handover_opts *o, struct held
              arena_printf(a, "cannot be held where it acts: %s", err_msg(&e)));
 }
 
+/* It stays where it acts: what was stopped for its sake gets its value back. */
+static void take_back(struct arena *a, const struct handover_opts *o, struct held *h,
+                      const char *why) {
+    struct side from = side_from(o);
+    struct err e = {0};
+    h->failed = true;
+    bool back = set_held(a, o, &from, h, UNHOLD, &e) >= 0;
+    fill(h->item, HAND_FAILED,
+         back ? arena_printf(a, "%s; acts in %c still", why, o->from_slot)
+              : arena_printf(a, "%s; acts in neither, and could not be let loose again in %c: %s",
+                             why, o->from_slot, err_msg(&e)));
+}
+
+/* Nothing was let loose, and what was stopped would act in neither. What drives others stays
+ * stopped all the same: they may have changed hands by then, and it would start them again. */
+static bool is_refusal(const struct held *h, const struct err *e) {
+    return e->http >= 400 && e->http < 500 && h->twin == TWIN_HELD && !h->unheld && !h->row->drives;
+}
+
 static void loose_one(struct arena *a, const struct handover_opts *o, struct held *h) {
     struct err e = {0};
     if (h->failed)
@@ -392,8 +412,13 @@ static void loose_one(struct arena *a, const struct handover_opts *o, struct hel
                       : h->twin == TWIN_NONE ? "; the other cluster does not have it"
                                              : "",
                       h->under_way ? h->under_way : ""));
-    if (let_loose(a, o, h, &e) < 0)
-        fill(h->item, HAND_FAILED, arena_printf(a, "cannot be let loose: %s", err_msg(&e)));
+    if (let_loose(a, o, h, &e) >= 0)
+        return;
+    const char *why = arena_printf(a, "cannot be let loose: %s", err_msg(&e));
+    if (is_refusal(h, &e))
+        take_back(a, o, h, why);
+    else
+        fill(h->item, HAND_FAILED, why);
 }
 
 /* The resource that may not be patched where h is to act; NULL: none, or the API server does not
@@ -428,15 +453,41 @@ static void check_rights(struct arena *a, const struct handover_opts *o, struct 
     }
 }
 
-/* Some of one row: all are stopped, then one wait for all, then all are let loose. */
-static void hand_chunk(struct arena *a, const struct handover_opts *o, struct held *first,
-                       struct held *end) {
-    struct side from = side_from(o);
-    for (struct held *h = first; h != end; h = h->next)
-        stop_one(a, o, h);
-    quiet_wait(a, &from, first, end, o->cancel);
-    for (struct held *h = first; h != end; h = h->next)
+static void loose_busy(struct arena *a, const struct handover_opts *o, struct held *h) {
+    if (h->busy)
+        take_back(a, o, h,
+                  arena_printf(a,
+                               "%zu of its runs are still under way in %c, and its "
+                               "concurrencyPolicy wants no other beside them",
+                               h->busy, o->from_slot));
+    else
         loose_one(a, o, h);
+}
+
+/* Some of one row: all are stopped, then one wait for all, then all are let loose. CronJobs only as
+ * many as fit before the minute turns. Returns the first that was not looked at. */
+static struct held *hand_chunk(struct arena *a, const struct handover_opts *o, struct held *first,
+                               struct held *end) {
+    struct side from = side_from(o);
+    int64_t since = 0;
+    for (struct held *h = first; h != end; h = h->next) {
+        if (since && !quiet_fits(since, clock_wall_ms())) {
+            end = h;
+            break;
+        }
+        stop_one(a, o, h);
+        if (h->timed && !since)
+            since = clock_wall_ms();
+    }
+    quiet_wait(a, o, &from, first, end);
+    for (struct held *h = first; h != end; h = h->next)
+        if (!(h->late = h->busy != 0))
+            loose_one(a, o, h);
+    quiet_end_runs(a, o, &from, first, end);
+    for (struct held *h = first; h != end; h = h->next)
+        if (h->late)
+            loose_busy(a, o, h);
+    return end;
 }
 
 static struct held *chunk_end(struct held *h) {
@@ -453,10 +504,8 @@ static int hand_all(struct arena *a, const struct handover_opts *o, struct held 
     check_rights(a, o, first);
     for (; rest && rest->row->drives && !stopped(o); rest = rest->next)
         stop_one(a, o, rest);
-    for (struct held *h = rest, *end; h && !stopped(o); h = end) {
-        end = chunk_end(h);
-        hand_chunk(a, o, h, end);
-    }
+    for (struct held *h = rest; h && !stopped(o);)
+        h = hand_chunk(a, o, h, chunk_end(h));
     for (struct held *h = first; h != rest && !stopped(o); h = h->next)
         loose_one(a, o, h);
     return stopped(o) ? err_set(e, -ESTOPPED, "stopped; run it again to go on") : 0;

@@ -35,6 +35,7 @@ struct handover_opts {
     bool dry_run;               /* only say what would happen */
     bool from_unreachable_ok;   /* go on when `from` does not answer (its cluster is gone) */
     bool forward;               /* what has finished in `from` needs no hold in `to` any more */
+    uint32_t wait_ms;           /* longest for what still runs where it was stopped; 0: a minute */
     struct http_cancel *cancel; /* looked at between two objects; NULL: never */
 };
 

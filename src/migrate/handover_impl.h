@@ -20,8 +20,11 @@ struct held {
     const char *ns, *name; /* ns NULL: cluster-scoped */
     struct handover_item *item;
     enum twin twin;
-    bool failed;           /* nothing more is done about it */
-    bool unheld;           /* its twin could not be asked */
+    bool failed; /* nothing more is done about it */
+    bool late;   /* let loose after the others of its chunk */
+    bool timed;  /* a CronJob that was suspended just now, away from the turn of the minute */
+    size_t busy; /* runs under way beside which its owner wants no other */
+    bool unheld; /* its twin could not be asked */
     const char *under_way; /* what of it still runs where it was stopped, for people; or NULL */
     struct held *next;
 };
@@ -31,11 +34,19 @@ int handover_read(struct arena *a, const struct side *s, const struct held *h, y
 
 /* Before a CronJob is suspended: sleeps over the turn of the minute, when its controller may be
  * starting a run. */
-void quiet_window(const struct held *h, struct http_cancel *cancel);
+void quiet_window(struct held *h, struct http_cancel *cancel);
+/* May one more be suspended beside those of which the first was at `since`, and all be let loose
+ * before the minute turns? That takes about as long as stopping them did. ms since the epoch. */
+bool quiet_fits(int64_t since, int64_t now);
 /* After twins of one row (first up to end) were stopped: sleeps until none can begin anything any
- * more, and until pods of stopped workloads are gone. What takes too long is noted in under_way. */
-void quiet_wait(struct arena *a, const struct side *from, struct held *first, struct held *end,
-                struct http_cancel *cancel);
+ * more, and until pods of stopped workloads are gone. What takes too long is noted in under_way.
+ * Runs of CronJobs are not waited for, but those that nothing may run beside are counted in busy.
+ */
+void quiet_wait(struct arena *a, const struct handover_opts *o, const struct side *from,
+                struct held *first, struct held *end);
+/* Waits until none of them is busy any more, but no longer than wait_ms. */
+void quiet_end_runs(struct arena *a, const struct handover_opts *o, const struct side *from,
+                    struct held *first, struct held *end);
 /* Carries the time of a CronJob's last run over, so that none is missed or run twice. */
 int quiet_carry(struct arena *a, const struct kube_discovery *d, const struct side *from,
                 const struct side *to, const struct held *h, struct err *e);

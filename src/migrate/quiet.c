@@ -18,6 +18,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "kube/list.h"
+#include "migrate/facts.h"
 #include "migrate/handover_impl.h"
 
 enum {
@@ -26,7 +27,8 @@ enum {
     BEFORE_MS = 6000, /* from here on the next minute may come before all is done */
     SETTLE_MS = 2000, /* an informer's cache is never that late, but for one that hangs */
     STEP_MS = 250,
-    PODS_MS = 60000,
+    RUNS_STEP_MS = 1000,
+    WAIT_MS = 60000,
 };
 
 static bool is_cronjob(const struct held *h) {
@@ -46,9 +48,19 @@ static void nap(uint64_t ms, const struct http_cancel *c) {
     }
 }
 
-void quiet_window(const struct held *h, struct http_cancel *cancel) {
+static uint64_t wait_until(const struct handover_opts *o) {
+    return clock_now_ms() + (o->wait_ms ? o->wait_ms : WAIT_MS);
+}
+
+bool quiet_fits(int64_t since, int64_t now) {
+    int64_t left = MINUTE_MS - now % MINUTE_MS, used = now - since;
+    return since / MINUTE_MS == now / MINUTE_MS && left > BEFORE_MS + used;
+}
+
+void quiet_window(struct held *h, struct http_cancel *cancel) {
     int64_t at = clock_wall_ms() % MINUTE_MS;
-    if (!is_cronjob(h) || (at >= AFTER_MS && at < MINUTE_MS - BEFORE_MS))
+    h->timed = is_cronjob(h);
+    if (!h->timed || (at >= AFTER_MS && at < MINUTE_MS - BEFORE_MS))
         return;
     log_progress("waiting for the turn of the minute to pass");
     nap((uint64_t)((AFTER_MS - at + MINUTE_MS) % MINUTE_MS), cancel);
@@ -122,19 +134,6 @@ static void wait_pods(struct arena *a, const struct side *s, struct held *h, uin
         h->under_way = arena_printf(a, "; %zu of its pods are still ending in %c", n, s->slot);
 }
 
-void quiet_wait(struct arena *a, const struct side *from, struct held *first, struct held *end,
-                struct http_cancel *cancel) {
-    uint64_t until = clock_now_ms() + PODS_MS;
-    bool settles = false;
-    for (struct held *h = first; h != end; h = h->next)
-        settles |= h->twin == TWIN_HELD && !h->failed && !h->unheld && is_cronjob(h);
-    if (settles)
-        nap(SETTLE_MS, cancel);
-    for (struct held *h = first; h != end; h = h->next)
-        if (h->twin == TWIN_HELD && !h->failed && !h->unheld)
-            wait_pods(a, from, h, until, cancel);
-}
-
 /* --- the last run of a CronJob --- */
 
 static void later(const char *text, int64_t *at) {
@@ -174,12 +173,13 @@ static void note_time(struct runs *r, yyjson_val *job) {
         r->last = MAX(r->last, (int64_t)minutes * MINUTE_MS);
 }
 
+/* As the CronJob's controller counts them: until it has ended, with pods or without. */
 static int note_run(void *ctx, yyjson_val *job, struct err *e UNUSED) {
     struct runs *r = ctx;
     if (!is_run(r, job))
         return 0;
     note_time(r, job);
-    r->active += json_int(json_get(job, "status", "active"), 0) > 0;
+    r->active += !(facts_read("batch", "Job", job) & (FACT_FINISHED | FACT_SUSPENDED));
     return 0;
 }
 
@@ -227,4 +227,58 @@ int quiet_carry(struct arena *a, const struct kube_discovery *d, const struct si
         h->item->note = arena_printf(a, "%s; %zu of its runs are still under way in %c",
                                      h->item->note, there.active, from->slot);
     return there.last > here.last ? write_last(a, to, h, there.last, e) : 0;
+}
+
+/* --- waiting --- */
+
+static bool is_stopping(const struct held *h) {
+    return h->twin == TWIN_HELD && !h->failed && !h->unheld;
+}
+
+/* Forbid and Replace keep two runs apart in one cluster; nothing does in two. What cannot be told
+ * here is told by quiet_carry(). */
+static size_t runs_apart(struct arena *a, const struct handover_opts *o, const struct side *from,
+                         const struct held *h) {
+    yyjson_val *live;
+    struct runs runs;
+    if (!is_cronjob(h) || handover_read(a, from, h, &live, NULL) < 0)
+        return 0;
+    const char *policy = json_str(live, "spec", "concurrencyPolicy");
+    bool apart = str_eq(policy, "Forbid") || str_eq(policy, "Replace");
+    return apart && find_last(a, o->discovery, from, h, &runs, NULL) >= 0 ? runs.active : 0;
+}
+
+void quiet_wait(struct arena *a, const struct handover_opts *o, const struct side *from,
+                struct held *first, struct held *end) {
+    uint64_t until = wait_until(o);
+    bool settles = false;
+    for (struct held *h = first; h != end; h = h->next)
+        settles |= is_stopping(h) && is_cronjob(h);
+    if (settles)
+        nap(SETTLE_MS, o->cancel);
+    for (struct held *h = first; h != end; h = h->next)
+        if (is_stopping(h)) {
+            wait_pods(a, from, h, until, o->cancel);
+            h->busy = runs_apart(a, o, from, h);
+        }
+}
+
+static struct held *busy_from(struct held *h, const struct held *end) {
+    while (h != end && !h->busy)
+        h = h->next;
+    return h == end ? NULL : h;
+}
+
+void quiet_end_runs(struct arena *a, const struct handover_opts *o, const struct side *from,
+                    struct held *first, struct held *end) {
+    uint64_t until = wait_until(o);
+    struct held *h = busy_from(first, end);
+    while (h && clock_now_ms() < until && !is_stopped(o->cancel)) {
+        log_progress("waiting for %zu runs of %s %s/%s to end", h->busy, h->r->kind, h->ns,
+                     h->name);
+        nap(RUNS_STEP_MS, o->cancel);
+        for (; h; h = busy_from(h->next, end))
+            h->busy = runs_apart(a, o, from, h);
+        h = busy_from(first, end);
+    }
 }

@@ -5,7 +5,7 @@
 
 #include "base/str.h"
 #include "migrate/access.h"
-#include "migrate/handover.h"
+#include "migrate/handover_impl.h"
 
 #define GROUP   "kustomize.toolkit.fluxcd.io"
 #define PATH(v) "/apis/" GROUP "/" v "/namespaces/flux/kustomizations/apps"
@@ -442,6 +442,98 @@ static void rights_first(void **state) {
     }
 }
 
+#define BATCH_JOBS                                                                                 \
+    "{\"kind\":\"APIGroupDiscoveryList\",\"items\":[{\"metadata\":{\"name\":\"batch\"},"           \
+    "\"versions\":[{\"version\":\"v1\",\"resources\":[{\"resource\":\"cronjobs\","                 \
+    "\"responseKind\":{\"kind\":\"CronJob\"},\"scope\":\"Namespaced\",\"singularResource\":"       \
+    "\"cronjob\",\"verbs\":[\"get\",\"list\",\"patch\"]},{\"resource\":\"jobs\",\"responseKind\":" \
+    "{\"kind\":\"Job\"},\"scope\":\"Namespaced\",\"singularResource\":\"job\",\"verbs\":[\"get\"," \
+    "\"list\",\"patch\"]}]}]}]}"
+#define CRON_STILL(policy)                                                                         \
+    THING("batch/v1", "CronJob", "shop", ",\"annotations\":{\"tandem.dev/held\":\"null\"}",        \
+          "\"schedule\":\"@daily\",\"suspend\":true,\"concurrencyPolicy\":\"" policy "\"")
+#define ITEMS(item) "{\"metadata\":{\"resourceVersion\":\"9\"},\"items\":[" item "]}"
+#define RUN(status)                                                                                \
+    "{\"metadata\":{\"name\":\"c-x\",\"namespace\":\"shop\",\"ownerReferences\":[{\"uid\":\"u\"}]" \
+    "}"                                                                                            \
+    ",\"status\":{" status "}}"
+#define ENDED "\"conditions\":[{\"type\":\"Complete\",\"status\":\"True\"}]"
+
+/* A CronJob that was stopped and cannot begin in the other cluster, now or ever, goes on where it
+ * was. What must not run beside itself waits until its run has ended. */
+static void stays_where_it_acts(void **state) {
+    (void)state;
+    static const struct {
+        const char *policy;
+        unsigned busy; /* so often its run is seen; 0: always */
+        int status;    /* of letting it loose */
+        const char *said, *note;
+        bool back;
+    } rows[] = {
+        {CRON_STILL("Forbid"), 0, 200, "failed", "1 of its runs are still under way in a", true},
+        {CRON_STILL("Replace"), 0, 200, "failed", "acts in a still", true},
+        {CRON_STILL("Forbid"), 1, 200, "handed over", "acts in b now", false},
+        {CRON_STILL("Allow"), 0, 200, "handed over", "still under way in a", false},
+        {CRON_STILL("Allow"), 0, 422, "failed", "acts in a still", true},
+    };
+    for (size_t i = 0; i < COUNT_OF(rows); i++) {
+        const struct api_row from[] = {
+            {"GET /api ", 200, CORE},
+            {"GET /apis ", 200, BATCH_JOBS},
+            {"PATCH ", 200, CRON("shop")},
+            {"GET /apis/batch/v1/namespaces/shop/jobs", 200, ITEMS(RUN("\"active\":0")),
+             .times = rows[i].busy},
+            {"GET /apis/batch/v1/namespaces/shop/jobs", 200, ITEMS(RUN(ENDED))},
+            {"GET /apis/batch/v1/namespaces/", 200, rows[i].policy},
+            {"GET /apis/batch/v1/cronjobs", 200, ITEMS("")},
+            {"GET /apis/batch/v1/jobs", 200, ITEMS("")},
+        };
+        const struct api_row to[] = {
+            {"GET /api ", 200, CORE},
+            {"GET /apis ", 200, BATCH_JOBS},
+            {"PATCH ", rows[i].status, rows[i].status == 200 ? CRON("shop") : STATUS("Invalid")},
+            {"GET /apis/batch/v1/namespaces/shop/jobs", 200, ITEMS("")},
+            {"GET /apis/batch/v1/namespaces/", 200, CRON_STILL("Forbid")},
+            {"GET /apis/batch/v1/cronjobs", 200, ITEMS(CRON_STILL("Forbid"))},
+            {"GET /apis/batch/v1/jobs", 200, ITEMS("")},
+        };
+        struct bench a = BENCH(from), b = BENCH(to);
+        struct err e = {0};
+        struct kube_discovery *d;
+        struct handover_item *items = NULL;
+        expect(0, kube_discover(b.c, &d, &e), &e);
+        struct handover_opts o = {.from = a.c, .to = b.c, .from_slot = 'a', .to_slot = 'b'};
+        o.discovery = o.from_discovery = d;
+        o.wait_ms = 1500;
+        expect(0, handover(b.a, &o, &items, &e), &e);
+        if (!str_eq(handover_state_name(items->state), rows[i].said) ||
+            !strstr(items->note, rows[i].note))
+            fail_msg("row %zu: %s, %s", i, handover_state_name(items->state), items->note);
+        assert_int_equal(api_count(a.api, "\"suspend\":null"), rows[i].back);
+        assert_int_equal(api_count(b.api, "\"suspend\":null"),
+                         !rows[i].back || rows[i].status != 200);
+        kube_discovery_free(d);
+        bench_free(&a);
+        bench_free(&b);
+    }
+}
+
+/* Of a chunk that is being stopped: at which second it began, and is there room for one more? */
+static void before_the_minute_turns(void **state) {
+    (void)state;
+    static const struct {
+        int64_t since, now;
+        bool fits;
+    } rows[] = {
+        {5000, 5000, true},    {5000, 29000, true},   {5000, 29600, false},   {40000, 46000, true},
+        {40000, 47100, false}, {53900, 53900, true},  {54000, 54000, false},  {59000, 59500, false},
+        {55000, 61000, false}, {55000, 70000, false}, {50000, 115000, false},
+    };
+    for (size_t i = 0; i < COUNT_OF(rows); i++)
+        if (quiet_fits(rows[i].since, rows[i].now) != rows[i].fits)
+            fail_msg("row %zu", i);
+}
+
 #define RIGHTS(group, plural, kind)                                                                \
     "{\"metadata\":{\"name\":\"" group "\"},\"versions\":[{\"version\":\"v1\",\"resources\":[{"    \
     "\"resource\":\"" plural "\",\"responseKind\":{\"kind\":\"" kind "\"},\"scope\":"              \
@@ -490,6 +582,8 @@ int main(void) {
         cmocka_unit_test(claims_are_kept),
         cmocka_unit_test(cluster_scoped),
         cmocka_unit_test(one_kind_fails),
+        cmocka_unit_test(stays_where_it_acts),
+        cmocka_unit_test(before_the_minute_turns),
         cmocka_unit_test(rights_first),
         cmocka_unit_test(rights_are_asked_for),
     };
