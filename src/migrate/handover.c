@@ -2,167 +2,16 @@
 
 #include "base/clock.h"
 #include "base/log.h"
-#include "kube/list.h"
 #include "migrate/facts.h"
 #include "migrate/handover_impl.h"
 #include "migrate/managers.h"
 #include "migrate/rules.h"
-#include "migrate/singleton.h"
 
 enum { ATTEMPTS = 5, CHUNK = 64 };
 
 const char *handover_state_name(enum handover_state s) {
     static const char *const names[] = {"handed over", "already", "finished", "alone", "failed"};
     return s < COUNT_OF(names) ? names[s] : "?";
-}
-
-enum look { LOOK_HELD, LOOK_ACTING, LOOK_ACTING_ALONE };
-
-struct finder {
-    struct arena *a;
-    const struct kube_resource *r;
-    const struct hold_row *row;
-    const char *const *inc, *const *exc;
-    bool only_namespaced;
-    enum look look;
-    struct held *first, **tail;
-    /* Kinds that cannot be listed are reported here, and the others are found; NULL: the first such
-     * one is an error. */
-    struct handover_item **unlisted;
-    char slot; /* for that report */
-};
-
-static bool matches_any(const char *const *patterns, const char *s) {
-    for (size_t i = 0; patterns && patterns[i]; i++)
-        if (str_glob(patterns[i], s))
-            return true;
-    return false;
-}
-
-/* As what is migrated (inventory.c): a choice of namespaces does not leave out what is in none. */
-static bool in_scope(const struct finder *f, const char *ns) {
-    if (!*ns)
-        return !f->only_namespaced;
-    bool in = !f->inc || !f->inc[0] || matches_any(f->inc, ns);
-    return in && !matches_any(f->exc, ns);
-}
-
-/* Acts: neither held nor stopped nor at its end. */
-static bool acts(const struct kube_resource *r, yyjson_val *item) {
-    const uint32_t rests =
-        FACT_STILL | FACT_HELD | FACT_FINISHED | FACT_DELETING | FACT_HOLD_REFUSED;
-    return !(facts_read(r->group, r->kind, item) & rests);
-}
-
-/* Acts by itself, as far as the object alone tells: nobody's child, and of kinds of which only some
- * are held, those that say it of themselves. */
-static bool acts_alone(const struct hold_row *row, const struct kube_resource *r,
-                       yyjson_val *item) {
-    uint32_t facts = facts_read(r->group, r->kind, item);
-    bool wanted = row->not_when == UINT32_MAX
-                      ? facts & FACT_HOLD_ASKED || singleton_of(r->group, r->kind, item)
-                      : hold_by_row(row, facts);
-    return wanted && acts(r, item) && !json_get(item, "metadata", "ownerReferences");
-}
-
-static bool has_controller(yyjson_val *item) {
-    yyjson_val *owners = json_get(item, "metadata", "ownerReferences"), *o;
-    size_t i, max;
-    yyjson_arr_foreach (owners, i, max, o) {
-        if (yyjson_is_true(json_get(o, "controller")))
-            return true;
-    }
-    return false;
-}
-
-/* Held by tandem itself: a Deployment's controller copies its annotations to its ReplicaSets, and
- * takes none away again (pkg/controller/deployment/util, SetNewReplicaSetAnnotations). */
-static bool is_held(const struct kube_resource *r, yyjson_val *item) {
-    bool copied = str_eq(r->kind, "ReplicaSet") && has_controller(item);
-    return !copied && json_str(item, "metadata", "annotations", HOLD_ANNOTATION);
-}
-
-static bool is_wanted(enum look look, const struct hold_row *row, const struct kube_resource *r,
-                      yyjson_val *item) {
-    return look == LOOK_HELD     ? is_held(r, item)
-           : look == LOOK_ACTING ? acts(r, item)
-                                 : acts_alone(row, r, item);
-}
-
-static int found(void *ctx, yyjson_val *item, struct err *e UNUSED) {
-    struct finder *f = ctx;
-    const char *ns = json_str(item, "metadata", "namespace");
-    if (!is_wanted(f->look, f->row, f->r, item) || !in_scope(f, ns ? ns : ""))
-        return 0;
-    struct held *h = arena_new_of(f->a, struct held);
-    *h = (struct held){.r = f->r,
-                       .row = f->row,
-                       .ns = arena_strdup(f->a, ns),
-                       .name = arena_strdup(f->a, json_str(item, "metadata", "name"))};
-    *f->tail = h;
-    f->tail = &h->next;
-    return 0;
-}
-
-static bool looks_at(const struct hold_row *row, const struct kube_resource *r) {
-    return r->preferred && r->verbs & KUBE_LIST && !strchr(r->plural, '/') && hold_row_of(r) == row;
-}
-
-static void fill(struct handover_item *it, enum handover_state s, const char *note) {
-    it->state = s;
-    it->note = note;
-}
-
-/* Of one kind: a right that is missing, a conversion webhook that is dead. What ails the whole
- * cluster (no answer, a credential that has expired, too much to do) ails the next kind too. */
-static bool is_of_kind(const struct err *e) {
-    return e->http && (e->code == -EACCES || e->code == -ENOENT || e->code == -EREMOTEIO ||
-                       e->code == -EINVAL || e->code == -EOPNOTSUPP);
-}
-
-static void report_unlisted(const struct finder *f, const struct err *why) {
-    struct handover_item *it = arena_new_of(f->a, struct handover_item);
-    it->title = f->r->kind;
-    it->next = *f->unlisted;
-    *f->unlisted = it;
-    fill(it, HAND_FAILED,
-         arena_printf(f->a, "cannot be listed in %c, and those that are there were passed over: %s",
-                      f->slot, err_msg(why)));
-}
-
-static int find_kind(struct finder *f, struct kube_client *c, const struct kube_resource *r,
-                     struct err *e) {
-    struct kube_list_fn fn = {.item = found, .ctx = f};
-    struct kube_list_opts lo = {0};
-    struct err why = {0};
-    f->r = r;
-    int n = kube_list(c, f->a, r, &lo, &fn, NULL, &why);
-    if (n < 0 && f->unlisted && is_of_kind(&why)) {
-        report_unlisted(f, &why);
-        return 0;
-    }
-    if (n < 0 && e)
-        *e = why;
-    return n < 0 ? err_ctx(e, n, "looking at %s", r->plural) : 0;
-}
-
-/* In the order of the table. */
-static int find(struct finder *f, struct kube_client *c, const struct kube_discovery *d,
-                struct err *e) {
-    size_t n, kinds;
-    const struct hold_row *rows = hold_rows(&n);
-    const struct kube_resource *all;
-    f->tail = &f->first;
-    kinds = kube_discovery_all(d, &all);
-    for (size_t i = 0; i < n; i++) {
-        f->row = &rows[i];
-        for (size_t k = 0; k < kinds; k++) {
-            int r = looks_at(f->row, &all[k]) ? find_kind(f, c, &all[k], e) : 0;
-            if (r < 0)
-                return r;
-        }
-    }
-    return 0;
 }
 
 static struct finder finder_of(struct arena *a, const struct handover_opts *o, char slot,
@@ -173,6 +22,11 @@ static struct finder finder_of(struct arena *a, const struct handover_opts *o, c
                            .only_namespaced = o->only_namespaced,
                            .unlisted = unlisted,
                            .slot = slot};
+}
+
+static void fill(struct handover_item *it, enum handover_state s, const char *note) {
+    it->state = s;
+    it->note = note;
 }
 
 static const char *title_of(struct arena *a, const struct held *h) {
@@ -559,12 +413,12 @@ static int stop_doubles(struct arena *a, const struct handover_opts *o,
     f.look = remembers(o) ? LOOK_ACTING : LOOK_ACTING_ALONE;
     if (!from.c || !from.d)
         return 0;
-    int r = find(&f, o->from, o->from_discovery, e);
+    int r = handover_find(&f, o->from, o->from_discovery, e);
     for (struct held *h = r < 0 ? NULL : f.first; h; h = h->next) {
         yyjson_val *twin;
         struct err why = {0};
         if (!was_held(o, h) || handover_read(a, &to, h, &twin, NULL) < 0 ||
-            !is_wanted(f.look, h->row, h->r, twin))
+            !handover_wanted(f.look, h->row, h->r, twin))
             continue;
         *first = new_item(a, h, *first);
         if (o->dry_run)
@@ -582,7 +436,7 @@ int handover(struct arena *a, const struct handover_opts *o, struct handover_ite
              struct err *e) {
     struct handover_item *first = NULL;
     struct finder f = finder_of(a, o, o->to_slot, &first);
-    int r = find(&f, o->to, o->discovery, e);
+    int r = handover_find(&f, o->to, o->discovery, e);
     if (r < 0)
         return r;
     for (struct held *i = f.first; i; i = i->next) {
@@ -601,7 +455,7 @@ int handover_held(struct arena *a, struct kube_client *c, const struct kube_disc
                   const char *const *inc, const char *const *exc, struct handover_item **ret,
                   struct err *e) {
     struct finder f = {.a = a, .inc = inc, .exc = exc};
-    int r = find(&f, c, d, e);
+    int r = handover_find(&f, c, d, e);
     if (r < 0)
         return r;
     *ret = NULL;

@@ -1,4 +1,5 @@
-/* Between handing over (handover.c) and waiting until what was stopped stands still (quiet.c). */
+/* Between handing over (handover.c), finding what is to change hands (handover_find.c) and waiting
+ * until what was stopped stands still (quiet.c). */
 #pragma once
 
 #include "migrate/handover.h"
@@ -29,9 +30,37 @@ struct held {
     struct held *next;
 };
 
+/* handover_find.c */
+enum look {
+    LOOK_HELD,         /* by tandem */
+    LOOK_ACTING,       /* neither held nor stopped nor at its end */
+    LOOK_ACTING_ALONE, /* and the object alone tells that two may not act */
+};
+
+struct finder {
+    struct arena *a;
+    const struct kube_resource *r;
+    const struct hold_row *row;
+    const char *const *inc, *const *exc;
+    bool only_namespaced;
+    enum look look;
+    struct held *first, **tail; /* what was found */
+    /* Kinds that cannot be listed are reported here, and the others are found; NULL: the first such
+     * one is an error. */
+    struct handover_item **unlisted;
+    char slot; /* for that report */
+};
+/* Fills f->first, in the order of the table of holds. Negative when the cluster cannot be read. */
+int handover_find(struct finder *f, struct kube_client *c, const struct kube_discovery *d,
+                  struct err *e);
+bool handover_wanted(enum look look, const struct hold_row *row, const struct kube_resource *r,
+                     yyjson_val *item);
+
+/* handover.c */
 int handover_read(struct arena *a, const struct side *s, const struct held *h, yyjson_val **ret,
                   struct err *e);
 
+/* quiet.c */
 /* Before a CronJob is suspended: sleeps over the turn of the minute, when its controller may be
  * starting a run. */
 void quiet_window(struct held *h, struct http_cancel *cancel);
