@@ -131,7 +131,7 @@ static bool is_shown(const struct showing *s, const struct object *o) {
     switch ((enum verdict)o->verdict) {
     case V_CREATE: return s->what & SHOW_CREATES || s->out == OUT_WIDE;
     case V_SAME: return o->held || o->unready || o->kept || o->concerns || s->out == OUT_WIDE;
-    case V_SKIP: return s->out == OUT_WIDE;
+    case V_SKIP: return o->tuned || s->out == OUT_WIDE;
     case V_UPDATE:
     case V_HOLD:
     case V_BLOCK:
@@ -203,7 +203,7 @@ static void heading(struct showing *s, const char *ns) {
 
 static bool alike(const struct object *x, const struct object *y) {
     return str_eq(x->ns, y->ns) && x->verdict == y->verdict && x->kind == y->kind &&
-           str_eq(x->rule, y->rule) && x->held == y->held;
+           str_eq(x->rule, y->rule) && x->held == y->held && !x->tuned && !y->tuned;
 }
 
 /* Objects from v[0] on that are alike; returns how many. */

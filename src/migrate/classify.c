@@ -286,14 +286,16 @@ static void note_double(struct world *w, struct object *o) {
                    o->kind->src->kind, o->ns, o->name);
 }
 
+enum { ANY_FATE = -1 };
+
 /* The fields of that fate, after some words. */
-static const char *told_apart(struct world *w, const struct object *o, enum change_fate fate,
+static const char *told_apart(struct world *w, const struct object *o, int fate,
                               const char *words) {
     enum { NAMED_MAX = 3 };
     AUTO_SB b = SB_INIT(0);
     size_t n = 0;
     for (const struct change *c = o->changes; c; c = c->next)
-        if (c->fate == fate && n++ < NAMED_MAX)
+        if ((fate == ANY_FATE || c->fate == fate) && n++ < NAMED_MAX)
             sb_fmt(&b, "%s%s", b.len ? ", " : "", c->path);
     return arena_printf(w->a, "%s%s%s", words, sb_get(&b), n > NAMED_MAX ? ", …" : "");
 }
@@ -411,6 +413,8 @@ static void decide_by_destination(struct world *w, struct object *o) {
                          : "completed: what the destination has stays");
     } else if (o->facts_dst & FACT_SYSTEM_MADE) {
         decide(o, V_SKIP, "destination-own", "the destination made its own");
+        o->tuned = true;
+        o->note = told_apart(w, o, ANY_FATE, "the destination made its own, and differs in ");
     } else {
         decide(
             o, V_BLOCK, "foreign",

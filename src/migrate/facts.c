@@ -75,10 +75,17 @@ static bool is_deleting(yyjson_val *b) {
     return json_get(b, "metadata", "deletionTimestamp") != NULL;
 }
 
+static bool bootstrap_label(yyjson_val *b) {
+    return str_eq(yyjson_get_str(label(b, "kubernetes.io/bootstrapping")), "rbac-defaults");
+}
+
 static bool bootstrap_rbac(yyjson_val *b) {
-    const char *name = json_str(b, "metadata", "name");
-    return str_eq(yyjson_get_str(label(b, "kubernetes.io/bootstrapping")), "rbac-defaults") ||
-           str_starts(name, "system:") || str_starts(name, "kubeadm:");
+    return bootstrap_label(b) || str_starts(json_str(b, "metadata", "name"), "kubeadm:");
+}
+
+/* The API server labels all that it makes; charts and cloud providers use the prefix too. */
+static bool system_name(yyjson_val *b) {
+    return !bootstrap_label(b) && str_starts(json_str(b, "metadata", "name"), "system:");
 }
 
 static bool token(yyjson_val *b) {
@@ -278,6 +285,7 @@ static const struct {
     {FACT_ACTS, "argoproj.io", "Application", syncs_alone},
     {FACT_FINISHED, "argoproj.io", "Workflow", workflow_finished},
     {FACT_BOOTSTRAP_RBAC, "rbac.authorization.k8s.io", NULL, bootstrap_rbac},
+    {FACT_SYSTEM_NAME, "rbac.authorization.k8s.io", NULL, system_name},
     {FACT_AGGREGATED, "rbac.authorization.k8s.io", "ClusterRole", aggregated},
     {FACT_TOKEN, "", "Secret", token},
     {FACT_TOKEN_SHAPE, "", "Secret", token_shape},

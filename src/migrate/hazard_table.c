@@ -213,6 +213,9 @@ static const struct finding_id extra[] = {
      "give the credential the role that `tandem rbac` prints; a skipped check has found nothing"},
     {"patch-misfit", SEV_BLOCKER, "correct the patch in tandem.yaml, or narrow its match"},
     {"plan-warning", SEV_WARNING, "see `tandem plan`"},
+    {"system-tuned", SEV_WARNING,
+     "grant or tune the same in the destination, or carry the object over by a rule (verdict: "
+     "create, overwrite: true)"},
     {"version-older", SEV_WARNING,
      "fields that it does not know would be lost; `tandem plan` shows what it can hold"},
 };

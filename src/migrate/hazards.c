@@ -212,7 +212,7 @@ static void look_at_the_end(struct scene *sc) {
     }
 }
 
-/* --- blocked objects --- */
+/* --- blocked objects, and what stays behind --- */
 
 static const struct {
     const char *rule; /* that blocks; NULL: one of the user's */
@@ -227,17 +227,24 @@ static const struct {
     {NULL, "blocked"},
 };
 
-static void report_blocked(struct scene *sc) {
+static const char *id_of_block(const struct object *o) {
+    size_t k = 0;
+    while (blocked[k].rule && !str_eq(blocked[k].rule, o->rule))
+        k++;
+    return blocked[k].id;
+}
+
+/* What the verdicts say already. */
+static void report_verdicts(struct scene *sc) {
     for (size_t i = 0; i < world_count(sc->w); i++) {
         const struct object *o = world_at(sc->w, i);
-        if (o->verdict != V_BLOCK)
+        bool tuned = o->tuned && o->verdict == V_SKIP;
+        if (o->verdict != V_BLOCK && !tuned)
             continue;
-        size_t k = 0;
-        while (blocked[k].rule && !str_eq(blocked[k].rule, o->rule))
-            k++;
         struct look l = {.sc = sc, .kind = o->kind->src, .o = o, .ns = o->ns, .name = o->name};
-        report(&l, blocked[k].id, SEV_BLOCKER, NULL, arena_strdup(sc->out->a, o->why),
-               finding_id_of(blocked[k].id).text);
+        const struct finding_id id = finding_id_of(tuned ? "system-tuned" : id_of_block(o));
+        report(&l, id.id, id.severity, NULL, arena_strdup(sc->out->a, tuned ? o->note : o->why),
+               id.text);
     }
 }
 
@@ -370,7 +377,7 @@ static int read_side(struct reading *rd, struct err *e) {
 }
 
 static int examine(struct reading *rd, struct err *e) {
-    report_blocked(rd->sc);
+    report_verdicts(rd->sc);
     if (!rd->side[0])
         scene_read_alone(rd->sc);
     rd->destination = true;

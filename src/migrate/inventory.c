@@ -14,6 +14,7 @@
 #include "migrate/scaler.h"
 #include "migrate/singleton.h"
 #include "migrate/sources.h"
+#include "migrate/tuned.h"
 #include "migrate/world_impl.h"
 
 enum { READERS = 2, ONE_BY_ONE_MAX = 50 };
@@ -275,6 +276,15 @@ static void look_at(struct world *w, struct arena *a, struct arena *tmp, struct 
         o->note = arena_strdup(a, err_msg(&why));
 }
 
+/* What is skipped since the destination has its own may hold what a person granted in the source.
+ */
+static void note_tuned(struct reader *r, struct object *o, yyjson_val *src, yyjson_val *dst) {
+    if (o->facts & FACT_DELETING || !(o->facts & (FACT_BOOTSTRAP_RBAC | FACT_SYSTEM_NAME)))
+        return;
+    o->note = tuned_rbac(r->a, src, dst);
+    o->tuned = o->note != NULL;
+}
+
 /* src NULL: only in the destination; dst NULL: only in the source. */
 static void take_pair(struct reader *r, const struct kind *k, yyjson_val *src, yyjson_val *dst) {
     if (dst) {
@@ -288,9 +298,12 @@ static void take_pair(struct reader *r, const struct kind *k, yyjson_val *src, y
     if (!in_scope(r->w, k, src))
         return;
     struct object *o = make_record(r, k, src);
+    o->in_dst = dst != NULL; /* rules look at it */
     bool skipped = o->user_rule < 0 && rules_match(o, NULL);
     if (dst)
         note_destination(r->w, r->a, o, dst, skipped);
+    if (dst && skipped)
+        note_tuned(r, o, src, dst);
     if (o->user_rule < 0)
         o->unread = expected_again(o);
     if (skipped || o->unread)

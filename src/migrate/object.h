@@ -58,6 +58,7 @@ enum fact {
     FACT_STILL = 1 << 24,          /* suspended or without replicas, by us or by its owner */
     FACT_ACTS = 1 << 25,           /* of a kind of which only some act by themselves: it does */
     FACT_HOLD_REFUSED = 1 << 26,   /* annotation tandem.dev/hold: "false" */
+    FACT_SYSTEM_NAME = 1 << 27,    /* RBAC named system:*, without the API server's label */
 };
 
 struct owner {
@@ -124,6 +125,7 @@ struct object {
     bool kept;      /* the destination has fields of its own that stay */
     bool clash;     /* a field was changed in both */
     bool fixed;     /* a field would have to change that cannot */
+    bool tuned;     /* of the destination's own, and the source's says more; note says what */
     bool recreate;  /* V_UPDATE by deleting it and making it anew: a rule says so */
     uint8_t digest[16]; /* salted, of the body that the destination should get */
     int wave;

@@ -81,6 +81,11 @@ static bool added_service_range(const struct object *o, const struct world *w) {
     return !first_service_range(o, w);
 }
 
+/* What a run put there is the platform's, whatever its name. */
+static bool clusters_own_name(const struct object *o, const struct world *w UNUSED) {
+    return o->facts & FACT_SYSTEM_MADE || (o->in_dst && !o->ours);
+}
+
 static bool openshift_account(const struct object *o, const struct world *w UNUSED) {
     return str_eq(o->name, "default") || str_eq(o->name, "builder") || str_eq(o->name, "deployer");
 }
@@ -212,6 +217,8 @@ static const struct rule table[] = {
      "made by the token controller for a ServiceAccount"},
     {"bootstrap-rbac", RBAC, NULL, FACT_BOOTSTRAP_RBAC, NULL,
      "made by the API server at its start; the destination has its own"},
+    {"system-rbac", RBAC, NULL, FACT_SYSTEM_NAME, clusters_own_name,
+     "reserved prefix system: made by the control plane, or there by itself in the destination"},
     {"apf-auto", FLOW, NULL, FACT_APF_AUTO, NULL,
      "kept by the API server; nobody tuned it (autoupdate-spec is true)"},
     {"apiservice-auto", "apiregistration.k8s.io", "APIService", FACT_APISERVICE_AUTO, NULL,

@@ -633,6 +633,93 @@ static void unproven_webhooks(void **state UNUSED) {
     }
 }
 
+/* --- what a person changed in what each cluster makes by itself --- */
+
+#define ROLE(kind, name, meta, more)                                                               \
+    "{'apiVersion':'rbac.authorization.k8s.io/v1','kind':'" kind "','metadata':{'name':'" name     \
+    "'" meta "}," more "}"
+#define LABEL   ",'labels':{'kubernetes.io/bootstrapping':'rbac-defaults'}"
+#define BY(who) LABEL ",'managedFields':[{'manager':'kube-apiserver'},{'manager':'" who "'}]"
+#define BINDING(subjects)                                                                          \
+    ROLE("ClusterRoleBinding", "cluster-admin", LABEL, "'subjects':[" subjects "]")
+#define MASTERS           "{'kind':'Group','name':'system:masters'}"
+#define CI                "{'kind':'ServiceAccount','name':'builder','namespace':'ci'}"
+#define VIEWER(by, rules) ROLE("ClusterRole", "system:viewer", by, "'rules':[" rules "]")
+#define RULE(resources, verbs)                                                                     \
+    "{'apiGroups':['','apps'],'resources':[" resources "],'verbs':[" verbs "]}"
+#define NAMED_ONE "{'apiGroups':[''],'resources':['secrets'],'verbs':['get'],'resourceNames':['s']}"
+#define URL(url)  "{'nonResourceURLs':['" url "'],'verbs':['get']}"
+#define FLOW(notes, spec, by)                                                                      \
+    "{'apiVersion':'flowcontrol.apiserver.k8s.io/v1','kind':'FlowSchema','metadata':{'name':"      \
+    "'probes','annotations':{'apf.kubernetes.io/autoupdate-spec':'" notes "'},'managedFields':[{"  \
+    "'manager':'" by "'}]},'spec':{'matchingPrecedence':" spec "}}"
+
+static const struct {
+    const char *src, *dst, *rule, *note; /* note NULL: nothing is told */
+} tuned[] = {
+    {BINDING(MASTERS "," CI), BINDING(MASTERS), "bootstrap-rbac",
+     "only the source's has subject ServiceAccount ci/builder"},
+    {BINDING(MASTERS), BINDING(MASTERS "," CI), "bootstrap-rbac", NULL},
+    {BINDING(CI), BINDING("{'kind':'ServiceAccount','name':'builder','namespace':'cd'}"),
+     "bootstrap-rbac", "only the source's has subject ServiceAccount ci/builder"},
+    {VIEWER(BY("kubectl-edit"), RULE("'pods'", "'get','delete'")),
+     VIEWER(LABEL, RULE("'pods','nodes'", "'get'")), "bootstrap-rbac",
+     "only the source's has delete pods, delete pods.apps"},
+    /* another release has other rights */
+    {VIEWER(BY("kube-controller-manager"), RULE("'pods'", "'get','delete'")),
+     VIEWER(LABEL, RULE("'pods'", "'get'")), "bootstrap-rbac", NULL},
+    {VIEWER(BY("kubectl-edit"),
+            RULE("'pods','pods/log'", "'get'") "," NAMED_ONE "," URL("/livez/x")),
+     VIEWER(LABEL, RULE("'*'", "'*'") "," URL("/livez/*")), "bootstrap-rbac", NULL},
+    {VIEWER(BY("kubectl-edit"), RULE("'secrets'", "'get'") "," URL("/metrics")),
+     VIEWER(LABEL, NAMED_ONE "," URL("/livez/*")), "bootstrap-rbac",
+     "only the source's has get secrets, get secrets.apps, get /metrics"},
+    {VIEWER(BY("kubectl-edit"), RULE("'a','b','c'", "'get'")), VIEWER(LABEL, ""), "bootstrap-rbac",
+     "only the source's has get a, get b, get c, get a.apps, get b.apps and 1 more"},
+    {ROLE("ClusterRole", "admin", BY("helm"),
+          "'aggregationRule':{},'rules':[" RULE("'pods'", "'get'") "]"),
+     ROLE("ClusterRole", "admin", LABEL, "'rules':[]"), "bootstrap-rbac", NULL},
+    /* of the name, and neither the API server's nor in the destination; and in it */
+    {VIEWER("", RULE("'pods'", "'get'")), "", "recreate", NULL},
+    {VIEWER(SYSTEM, RULE("'pods'", "'get'")), "", "system-rbac", NULL},
+    {VIEWER("", RULE("'pods'", "'get'")), VIEWER("", ""), "system-rbac",
+     "only the source's has get pods, get pods.apps"},
+    {FLOW("false", "900", "kubectl"), FLOW("true", "1000", "kube-apiserver"), "destination-own",
+     "the destination made its own, and differs in "
+     "/metadata/annotations/apf.kubernetes.io~1autoupdate-spec, /spec/matchingPrecedence"},
+    {FLOW("true", "900", "kubectl"), FLOW("true", "1000", "kube-apiserver"), "apf-auto", NULL},
+};
+
+static void tuned_by_people(void **state UNUSED) {
+    for (size_t i = 0; i < COUNT_OF(tuned); i++) {
+        AUTO_ARENA a = arena_new();
+        struct world *w = world_of(a, NULL, tuned[i].src, tuned[i].dst, NULL);
+        const struct object *o = world_at(w, 0);
+        if (!str_eq(o->rule, tuned[i].rule) || !str_eq(o->note, tuned[i].note) ||
+            o->tuned != (tuned[i].note != NULL))
+            fail_msg("row %zu: %s: %s", i, o->rule, o->note ? o->note : "nothing");
+        world_free(w);
+    }
+}
+
+/* What a run wrote is compared like anything else, whatever its name. */
+static void system_names_of_ours(void **state UNUSED) {
+    static const char *const mine[] = {
+        "create rbac.authorization.k8s.io/ClusterRole//system:viewer", NULL};
+    AUTO_ARENA a = arena_new();
+    char folder[] = "/tmp/tandem-test-XXXXXX";
+    assert_non_null(mkdtemp(folder));
+    struct journal_run run;
+    struct journal *j = journal_with(a, folder, mine, &run);
+    struct world_opts o = {.journal = j, .run = run.id};
+    const char *body = VIEWER("", RULE("'pods'", "'get'"));
+    struct world *w = world_of(a, &o, body, body, NULL);
+    expect("ours", world_at(w, 0), V_SAME, "recreate", false);
+    world_free(w);
+    journal_close(j);
+    remove_journal(a, folder);
+}
+
 /* --- who acts, when the destination's was changed by hand or the source's by its owner --- */
 
 #define ACTS  CRON("", "'suspend':false")
@@ -709,6 +796,8 @@ int main(void) {
         cmocka_unit_test(digests),
         cmocka_unit_test(what_runs_wrote),
         cmocka_unit_test(unproven_webhooks),
+        cmocka_unit_test(tuned_by_people),
+        cmocka_unit_test(system_names_of_ours),
         cmocka_unit_test(nobody_acts_twice),
     };
     return cmocka_run_group_tests_name("classify", tests, NULL, NULL);

@@ -692,6 +692,26 @@ static void blocked_objects(void **state UNUSED) {
     world_free(w);
 }
 
+/* RBAC that the destination has of its own is not copied; who was granted more is told. */
+static void tuned_objects(void **state UNUSED) {
+#define ADMINS(more)                                                                               \
+    "{'apiVersion':'rbac.authorization.k8s.io/v1','kind':'ClusterRoleBinding','metadata':{'name':" \
+    "'cluster-admin','labels':{'kubernetes.io/bootstrapping':'rbac-defaults'}},'subjects':[{"      \
+    "'kind':'Group','name':'system:masters'}" more "]}"
+    AUTO_ARENA a = arena_new();
+    const struct user_rule rule = {
+        .kind = "ClusterRoleBinding", .verdict = "create", .overwrite = true};
+    struct world_opts carried = {.rules = &rule, .n_rules = 1};
+    const char *ci = ADMINS(",{'kind':'User','name':'ci'}");
+    const struct finding *f = first_of(all_findings(a, NULL, ci, ADMINS("")), "system-tuned");
+    assert_non_null(f);
+    assert_int_equal(f->severity, SEV_WARNING);
+    assert_string_equal(f->where, "ClusterRoleBinding cluster-admin");
+    assert_string_equal(f->what, "only the source's has subject User ci");
+    assert_null(first_of(all_findings(a, NULL, ADMINS(""), ADMINS("")), "system-tuned"));
+    assert_null(first_of(all_findings(a, &carried, ci, ADMINS("")), "system-tuned"));
+}
+
 /* --- lists of findings --- */
 
 static struct finding *of(struct findings *l, const char *id, enum severity sev, const char *kind,
@@ -761,6 +781,7 @@ int main(void) {
         cmocka_unit_test(skipped_and_held_objects),
         cmocka_unit_test(references),
         cmocka_unit_test(blocked_objects),
+        cmocka_unit_test(tuned_objects),
         cmocka_unit_test(sorted_and_counted),
         cmocka_unit_test(quantities),
     };
