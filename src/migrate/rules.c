@@ -1,6 +1,7 @@
 #include "migrate/rules.h"
 
 #include "migrate/keep.h"
+#include "migrate/order.h"
 #include "migrate/pernamespace.h"
 #include "migrate/probe_ns.h"
 
@@ -8,6 +9,8 @@
 #define RBAC  "rbac.authorization.k8s.io"
 #define FLOW  "flowcontrol.apiserver.k8s.io"
 #define CERTS "certificates.k8s.io"
+#define TRIVY "aquasecurity.github.io"
+#define KYVER "kyverno.io"
 
 bool rules_system_namespace(const char *ns) {
     return str_eq(ns, "kube-system") || str_eq(ns, "kube-public") || str_eq(ns, "kube-node-lease");
@@ -94,6 +97,9 @@ static bool made_in_each_namespace(const struct object *o, const struct world *w
     return w && pernamespace_find(w, o);
 }
 
+/* Rows without a condition: objects of such a kind are never read. */
+static bool never_read(const char *group, const char *kind);
+
 /* The child of a controller that makes it again, wherever that controller goes: with its owner
  * recreated a copy would be a duplicate, with its owner left out it would be an orphan nobody asked
  * for. A child whose owner is gone from the source is an orphan already and stays one. */
@@ -104,9 +110,37 @@ static bool made_again(const struct object *o, const struct world *w) {
     bool guess = world_opts(w)->label_selector != NULL;
     for (const struct owner *x = o->owners; x; x = x->next)
         if (x->controller && rules_regenerable(o->kind->src->kind, x->kind) &&
-            (guess || world_by_uid(w, x->uid)))
+            (guess || never_read(x->group, x->kind) || world_by_uid(w, x->uid)))
             return true;
     return false;
+}
+
+static bool is_left(const struct object *o, const struct world *w, unsigned depth);
+
+/* Whose owner is not recreated, since that is left to an owner of its own or each cluster has its
+ * own of the kind: without a reference a copy would be an orphan that nobody cleans up, a report
+ * of each ReplicaSet for example. Data is kept, whoever owned it. */
+static bool stays_with_owner(const struct object *o, const struct world *w, unsigned depth) {
+    if (!w || !depth || order_carries_data(o->kind->src))
+        return false;
+    for (const struct owner *x = o->owners; x; x = x->next) {
+        const struct object *p = x->controller ? world_by_uid(w, x->uid) : NULL;
+        if (x->controller && (never_read(x->group, x->kind) || (p && is_left(p, w, depth - 1))))
+            return true;
+    }
+    return false;
+}
+
+/* A rule of the user's that lets it go over decides before. */
+static bool is_left(const struct object *o, const struct world *w, unsigned depth) {
+    const struct user_rule *u = o->user_rule >= 0 ? &world_opts(w)->rules[o->user_rule] : NULL;
+    return !(u && u->verdict && !str_eq(u->verdict, "skip")) &&
+           (made_again(o, w) || stays_with_owner(o, w, depth));
+}
+
+static bool left_with_owner(const struct object *o, const struct world *w) {
+    enum { OWNERS_MAX = 8 };
+    return stays_with_owner(o, w, OWNERS_MAX);
 }
 
 static const struct regenerable regenerable[] = {
@@ -139,7 +173,8 @@ bool rules_regenerable(const char *child_kind, const char *owner_kind) {
     return false;
 }
 
-#define ONCE "asked for once; creating it would do it again"
+#define ONCE   "asked for once; creating it would do it again"
+#define REPORT "reported, not made"
 #define KIND(id, group, kind, why)                                                                 \
     { id, group, kind, 0, NULL, why }
 
@@ -171,7 +206,30 @@ static const struct rule table[] = {
     KIND("kind-certificaterequest", "cert-manager.io", "CertificateRequest",
          "made by cert-manager from a Certificate"),
     KIND("kind-acme", "acme.cert-manager.io", NULL, "made by cert-manager while it asks a CA"),
-    KIND("kind-policyreport", "wgpolicyk8s.io", NULL, "reported, not made"),
+    KIND("kind-policyreport", "wgpolicyk8s.io", NULL, REPORT),
+    KIND("kind-policyreport", "openreports.io", NULL, REPORT),
+    KIND("kind-kyverno", "reports.kyverno.io", NULL, REPORT),
+    KIND("kind-kyverno", KYVER, "AdmissionReport", REPORT),
+    KIND("kind-kyverno", KYVER, "ClusterAdmissionReport", REPORT),
+    KIND("kind-kyverno", KYVER, "BackgroundScanReport", REPORT),
+    KIND("kind-kyverno", KYVER, "ClusterBackgroundScanReport", REPORT),
+    KIND("kind-kyverno-request", KYVER, "UpdateRequest", ONCE),
+    KIND("kind-kyverno-request", KYVER, "GenerateRequest", ONCE),
+    /* Not ClusterComplianceReport: its spec says what is to be reported. */
+    KIND("kind-trivy", TRIVY, "VulnerabilityReport", REPORT),
+    KIND("kind-trivy", TRIVY, "ClusterVulnerabilityReport", REPORT),
+    KIND("kind-trivy", TRIVY, "ConfigAuditReport", REPORT),
+    KIND("kind-trivy", TRIVY, "ClusterConfigAuditReport", REPORT),
+    KIND("kind-trivy", TRIVY, "ExposedSecretReport", REPORT),
+    KIND("kind-trivy", TRIVY, "RbacAssessmentReport", REPORT),
+    KIND("kind-trivy", TRIVY, "ClusterRbacAssessmentReport", REPORT),
+    KIND("kind-trivy", TRIVY, "InfraAssessmentReport", REPORT),
+    KIND("kind-trivy", TRIVY, "ClusterInfraAssessmentReport", REPORT),
+    KIND("kind-trivy", TRIVY, "SbomReport", REPORT),
+    KIND("kind-trivy", TRIVY, "ClusterSbomReport", REPORT),
+    KIND("kind-trivy", TRIVY, "ClusterComplianceDetailReport", REPORT),
+    KIND("kind-gatekeeper", "status.gatekeeper.sh", NULL,
+         "what the pods of one cluster say of a constraint"),
     KIND("kind-ciliumendpoint", "cilium.io", "CiliumEndpoint", "state of a pod of one cluster"),
     KIND("kind-ciliumidentity", "cilium.io", "CiliumIdentity", "given by one cluster's agents"),
     KIND("kind-ciliumnode", "cilium.io", "CiliumNode", "a machine of one cluster"),
@@ -257,6 +315,8 @@ static const struct rule table[] = {
      "its owner's controller makes it again in the destination"},
     /* After its owner: lists of metadata do not tell how a Pod fares. */
     {"pod-finished", "", "Pod", FACT_FINISHED, NULL, "has run to its end"},
+    {"stays-with-owner", NULL, NULL, 0, left_with_owner,
+     "its owner is not recreated but made again, or is of one cluster, and what it owns with it"},
     {"generated-per-namespace", NULL, NULL, 0, made_in_each_namespace,
      "the destination makes one in each of its namespaces"},
 };
@@ -266,23 +326,31 @@ const struct rule *rules_table(size_t *ret_n) {
     return table;
 }
 
-static bool kind_fits(const struct rule *r, const struct kube_resource *k) {
-    return (!r->group || str_eq(r->group, k->group)) && (!r->kind || str_eq(r->kind, k->kind));
+static bool fits(const struct rule *r, const char *group, const char *kind) {
+    return (!r->group || str_eq(r->group, group)) && (!r->kind || str_eq(r->kind, kind));
+}
+
+static const struct rule *skips_kind(const char *group, const char *kind) {
+    for (size_t i = 0; i < COUNT_OF(table); i++)
+        if (!table[i].facts && !table[i].when && fits(&table[i], group, kind))
+            return &table[i];
+    return NULL;
+}
+
+static bool never_read(const char *group, const char *kind) {
+    return skips_kind(group, kind) != NULL;
 }
 
 const struct rule *rules_match(const struct object *o, const struct world *w) {
     for (size_t i = 0; i < COUNT_OF(table); i++) {
         const struct rule *r = &table[i];
-        if (kind_fits(r, o->kind->src) && (!r->facts || (o->facts & r->facts)) &&
-            (!r->when || r->when(o, w)))
+        if (fits(r, o->kind->src->group, o->kind->src->kind) &&
+            (!r->facts || (o->facts & r->facts)) && (!r->when || r->when(o, w)))
             return r;
     }
     return NULL;
 }
 
 const struct rule *rules_skip_kind(const struct kube_resource *k) {
-    for (size_t i = 0; i < COUNT_OF(table); i++)
-        if (!table[i].facts && !table[i].when && kind_fits(&table[i], k))
-            return &table[i];
-    return NULL;
+    return skips_kind(k->group, k->kind);
 }

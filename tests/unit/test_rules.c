@@ -5,7 +5,10 @@
 
 #define AT(n)      "'metadata':{'name':'" n "','namespace':'shop','uid':'u1'}"
 #define CLUSTER(n) "'metadata':{'name':'" n "','uid':'u1'}"
-#define OCP        "'managedFields':[{'manager':'openshift.io/image-registry-pull-secrets_x'}]"
+#define OWNED(api, kind, name, uid)                                                                \
+    "'ownerReferences':[{'apiVersion':'" api "','kind':'" kind "','name':'" name "','uid':'" uid   \
+    "','controller':true}]"
+#define OCP "'managedFields':[{'manager':'openshift.io/image-registry-pull-secrets_x'}]"
 
 #define SYSTEM_ROLE                                                                                \
     "{'apiVersion':'rbac.authorization.k8s.io/v1','kind':'ClusterRole'," CLUSTER(                  \
@@ -61,6 +64,103 @@ static const struct {
      NULL},
     {"kind-policyreport",
      "{'apiVersion':'wgpolicyk8s.io/v1alpha2','kind':'PolicyReport'," AT("p") "}", "", NULL, NULL},
+    {"kind-policyreport", "{'apiVersion':'openreports.io/v1alpha1','kind':'Report'," AT("r") "}",
+     "", NULL, NULL},
+    {"kind-kyverno", "{'apiVersion':'reports.kyverno.io/v1','kind':'EphemeralReport'," AT("r") "}",
+     "", NULL, NULL},
+    {"kind-kyverno", "{'apiVersion':'kyverno.io/v1alpha2','kind':'AdmissionReport'," AT("r") "}",
+     "", "{'apiVersion':'kyverno.io/v1','kind':'ClusterPolicy'," AT("r") "}", "recreate"},
+    {"kind-kyverno",
+     "{'apiVersion':'kyverno.io/v1alpha2','kind':'ClusterAdmissionReport'," AT("r") "}", "",
+     "{'apiVersion':'kyverno.io/v1','kind':'ClusterPolicy'," AT("r") "}", "recreate"},
+    {"kind-kyverno",
+     "{'apiVersion':'kyverno.io/v1alpha2','kind':'BackgroundScanReport'," AT("r") "}", "",
+     "{'apiVersion':'kyverno.io/v1','kind':'ClusterPolicy'," AT("r") "}", "recreate"},
+    {"kind-kyverno",
+     "{'apiVersion':'kyverno.io/v1alpha2','kind':'ClusterBackgroundScanReport'," AT("r") "}", "",
+     "{'apiVersion':'kyverno.io/v1','kind':'ClusterPolicy'," AT("r") "}", "recreate"},
+    {"kind-kyverno-request", "{'apiVersion':'kyverno.io/v2','kind':'UpdateRequest'," AT("r") "}",
+     "", "{'apiVersion':'kyverno.io/v2','kind':'PolicyException'," AT("r") "}", "recreate"},
+    {"kind-kyverno-request", "{'apiVersion':'kyverno.io/v2','kind':'GenerateRequest'," AT("r") "}",
+     "", "{'apiVersion':'kyverno.io/v2','kind':'PolicyException'," AT("r") "}", "recreate"},
+    {"kind-trivy",
+     "{'apiVersion':'aquasecurity.github.io/v1alpha1','kind':'VulnerabilityReport'," AT("r") "}",
+     "",
+     "{'apiVersion':'aquasecurity.github.io/v1alpha1','kind':'ClusterComplianceReport'," AT(
+         "r") "}",
+     "recreate"},
+    {"kind-trivy",
+     "{'apiVersion':'aquasecurity.github.io/v1alpha1','kind':'ClusterVulnerabilityReport'," AT(
+         "r") "}",
+     "",
+     "{'apiVersion':'aquasecurity.github.io/v1alpha1','kind':'ClusterComplianceReport'," AT(
+         "r") "}",
+     "recreate"},
+    {"kind-trivy",
+     "{'apiVersion':'aquasecurity.github.io/v1alpha1','kind':'ConfigAuditReport'," AT("r") "}", "",
+     "{'apiVersion':'aquasecurity.github.io/v1alpha1','kind':'ClusterComplianceReport'," AT(
+         "r") "}",
+     "recreate"},
+    {"kind-trivy",
+     "{'apiVersion':'aquasecurity.github.io/v1alpha1','kind':'ClusterConfigAuditReport'," AT(
+         "r") "}",
+     "",
+     "{'apiVersion':'aquasecurity.github.io/v1alpha1','kind':'ClusterComplianceReport'," AT(
+         "r") "}",
+     "recreate"},
+    {"kind-trivy",
+     "{'apiVersion':'aquasecurity.github.io/v1alpha1','kind':'ExposedSecretReport'," AT("r") "}",
+     "",
+     "{'apiVersion':'aquasecurity.github.io/v1alpha1','kind':'ClusterComplianceReport'," AT(
+         "r") "}",
+     "recreate"},
+    {"kind-trivy",
+     "{'apiVersion':'aquasecurity.github.io/v1alpha1','kind':'RbacAssessmentReport'," AT("r") "}",
+     "",
+     "{'apiVersion':'aquasecurity.github.io/v1alpha1','kind':'ClusterComplianceReport'," AT(
+         "r") "}",
+     "recreate"},
+    {"kind-trivy",
+     "{'apiVersion':'aquasecurity.github.io/v1alpha1','kind':'ClusterRbacAssessmentReport'," AT(
+         "r") "}",
+     "",
+     "{'apiVersion':'aquasecurity.github.io/v1alpha1','kind':'ClusterComplianceReport'," AT(
+         "r") "}",
+     "recreate"},
+    {"kind-trivy",
+     "{'apiVersion':'aquasecurity.github.io/v1alpha1','kind':'InfraAssessmentReport'," AT("r") "}",
+     "",
+     "{'apiVersion':'aquasecurity.github.io/v1alpha1','kind':'ClusterComplianceReport'," AT(
+         "r") "}",
+     "recreate"},
+    {"kind-trivy",
+     "{'apiVersion':'aquasecurity.github.io/v1alpha1','kind':'ClusterInfraAssessmentReport'," AT(
+         "r") "}",
+     "",
+     "{'apiVersion':'aquasecurity.github.io/v1alpha1','kind':'ClusterComplianceReport'," AT(
+         "r") "}",
+     "recreate"},
+    {"kind-trivy",
+     "{'apiVersion':'aquasecurity.github.io/v1alpha1','kind':'SbomReport'," AT("r") "}", "",
+     "{'apiVersion':'aquasecurity.github.io/v1alpha1','kind':'ClusterComplianceReport'," AT(
+         "r") "}",
+     "recreate"},
+    {"kind-trivy",
+     "{'apiVersion':'aquasecurity.github.io/v1alpha1','kind':'ClusterSbomReport'," AT("r") "}", "",
+     "{'apiVersion':'aquasecurity.github.io/v1alpha1','kind':'ClusterComplianceReport'," AT(
+         "r") "}",
+     "recreate"},
+    {"kind-trivy",
+     "{'apiVersion':'aquasecurity.github.io/v1alpha1','kind':'ClusterComplianceDetailReport'," AT(
+         "r") "}",
+     "",
+     "{'apiVersion':'aquasecurity.github.io/v1alpha1','kind':'ClusterComplianceReport'," AT(
+         "r") "}",
+     "recreate"},
+    {"kind-gatekeeper",
+     "{'apiVersion':'status.gatekeeper.sh/v1beta1','kind':'ConstraintPodStatus'," AT("r") "}", "",
+     "{'apiVersion':'templates.gatekeeper.sh/v1','kind':'ConstraintTemplate'," AT("r") "}",
+     "recreate"},
     {"kind-ciliumendpoint", "{'apiVersion':'cilium.io/v2','kind':'CiliumEndpoint'," AT("c") "}", "",
      "{'apiVersion':'cilium.io/v2','kind':'CiliumNetworkPolicy'," AT("c") "}", "recreate"},
     {"kind-ciliumidentity",
@@ -323,6 +423,32 @@ static const struct {
      "{'apiVersion':'apps/v1','kind':'ReplicaSet','metadata':{'name':'web-1','namespace':'shop',"
      "'ownerReferences':[{'apiVersion':'apps/v1','kind':'Deployment','name':'web','uid':'o1'}]}}",
      "recreate"},
+    {"stays-with-owner",
+     "{'apiVersion':'example.com/"
+     "v1','kind':'Score','metadata':{'name':'s','namespace':'shop'," OWNED("apps/v1", "ReplicaSet",
+                                                                           "web-1", "r1") "}}",
+     ",{'apiVersion':'apps/v1','kind':'ReplicaSet','metadata':{'name':'web-1','namespace':'shop',"
+     "'uid':'r1'," OWNED(
+         "apps/v1", "Deployment", "web",
+         "o1") "}}"
+               ",{'apiVersion':'apps/"
+               "v1','kind':'Deployment','metadata':{'name':'web','namespace':'shop',"
+               "'uid':'o1'}}",
+     /* data is kept, whoever owned it */
+     "{'apiVersion':'v1','kind':'Secret','metadata':{'name':'s','namespace':'shop'," OWNED(
+         "apps/v1", "ReplicaSet", "web-1", "r1") "}}",
+     "recreate"},
+    {"stays-with-owner",
+     "{'apiVersion':'v1','kind':'Service','metadata':{'name':'s','namespace':'shop'," OWNED(
+         "acme.cert-manager.io/v1", "Challenge", "c", "c1") "}}",
+     "",
+     "{'apiVersion':'v1','kind':'Service','metadata':{'name':'s','namespace':'shop'," OWNED(
+         "cert-manager.io/v1", "Certificate", "c", "c1") "}}",
+     "recreate"},
+    {"owner-makes-it",
+     "{'apiVersion':'v1','kind':'Pod','metadata':{'name':'p','namespace':'shop'," OWNED(
+         "tekton.dev/v1", "TaskRun", "t", "t1") "}}",
+     "", NULL, NULL},
     {"generated-per-namespace", "{'apiVersion':'v1','kind':'ConfigMap'," AT("mesh-ca") "}", "",
      "{'apiVersion':'v1','kind':'Secret'," AT("mesh-ca") "}", "recreate"},
 };
@@ -486,6 +612,36 @@ static void data_is_kept(void **state UNUSED) {
             fail_msg("%s of %s would be lost", kept[i].child, kept[i].owner);
 }
 
+/* An owner that stays by a chain, and one that a rule of the user's lets go over. */
+static void chains_stay(void **state UNUSED) {
+    static const char chain[] =
+        "[{'apiVersion':'example.com/v1','kind':'Score','metadata':{'name':'c','namespace':'shop',"
+        "'uid':'u-c'," OWNED("example.com/v1", "Scan", "s",
+                             "u-s") "}},"
+                                    "{'apiVersion':'example.com/"
+                                    "v1','kind':'Scan','metadata':{'name':'s','namespace':'shop',"
+                                    "'uid':'u-s'," OWNED(
+                                        "v1", "Pod", "p",
+                                        "u-p") "}},"
+                                               "{'apiVersion':'v1','kind':'Pod','metadata':{'name':"
+                                               "'p','namespace':'shop','uid':'u-p'," OWNED(
+                                                   "apps/v1", "StatefulSet", "d",
+                                                   "u-d") "}},"
+                                                          "{'apiVersion':'apps/"
+                                                          "v1','kind':'StatefulSet','metadata':{'"
+                                                          "name':'d','namespace':'shop',"
+                                                          "'uid':'u-d'}}]";
+    const struct user_rule create = {.kind = "Scan", .verdict = "create"};
+    struct world_opts with_rule = {.rules = &create, .n_rules = 1};
+    AUTO_ARENA a = arena_new();
+    struct world *w = lab_world(a, NULL, chain, NULL, NULL);
+    assert_string_equal(rule_of_child(w), "stays-with-owner");
+    world_free(w);
+    w = lab_world(a, &with_rule, chain, NULL, NULL);
+    assert_string_equal(rule_of_child(w), "recreate");
+    world_free(w);
+}
+
 /* The owner's uid decides, not its name: an owner made anew does not own it. Under a label selector
  * nobody can know, and the usual case is that the owner is there. */
 static void orphans_stay(void **state UNUSED) {
@@ -503,6 +659,7 @@ int main(void) {
         cmocka_unit_test(every_row_decides), cmocka_unit_test(rows_say_why),
         cmocka_unit_test(kinds_not_read),    cmocka_unit_test(children_are_made_again),
         cmocka_unit_test(data_is_kept),      cmocka_unit_test(orphans_stay),
+        cmocka_unit_test(chains_stay),
     };
     return cmocka_run_group_tests_name("rules", tests, NULL, NULL);
 }
