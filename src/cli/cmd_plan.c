@@ -11,11 +11,17 @@ struct plan_opts {
     bool detailed, diff, probe;
 };
 
-static int write_file(struct session *s, struct world *w, const char *path, struct err *e) {
+static char *as_json(struct session *s, struct world *w, struct arena *a, const struct dryrun *d,
+                     size_t *ret_n) {
+    return plan_json(w, a, s->id[session_slot(s->source)].uid,
+                     s->id[session_slot(s->destination)].uid, d, ret_n);
+}
+
+static int write_file(struct session *s, struct world *w, const char *path, const struct dryrun *d,
+                      struct err *e) {
     AUTO_ARENA a = arena_new();
     size_t n;
-    char *json = plan_json(w, a, s->id[session_slot(s->source)].uid,
-                           s->id[session_slot(s->destination)].uid, &n);
+    char *json = as_json(s, w, a, d, &n);
     int r = file_write_atomic(path, json, n, 0600, e);
     if (r >= 0)
         log_info("plan written to %s; carry it out with `tandem migrate %s`", path, path);
@@ -29,8 +35,8 @@ static int show(struct session *s, struct world *w, const struct common *m,
     if (m->output == OUT_JSON || m->output == OUT_YAML) {
         AUTO_ARENA a = arena_new();
         size_t n;
-        char *json = plan_json(w, a, s->id[session_slot(s->source)].uid,
-                               s->id[session_slot(s->destination)].uid, &n);
+        char *json = as_json(s, w, a, d, &n);
+        show_warnings(w);
         return cli_print_tree(m->output, json, n, e);
     }
     AUTO_SB line = SB_INIT(0);
@@ -97,9 +103,9 @@ static int work(struct session *s, const struct common *m, const struct plan_opt
     log_progress_end();
     if (r >= 0)
         r = show(s, w, m, o, &d, e);
-    dryrun_done(&d);
     if (r >= 0 && o->out)
-        r = write_file(s, w, o->out, e);
+        r = write_file(s, w, o->out, &d, e);
+    dryrun_done(&d);
     plan_count(w, &c);
     world_free(w);
     return r < 0 ? r : plan_has_work(&c) || c.by_verdict[V_BLOCK];

@@ -18,7 +18,7 @@ static int work(struct session *s, const struct common *m, bool *ret_differs, st
         AUTO_ARENA a = arena_new();
         size_t n;
         char *json = plan_json(w, a, s->id[session_slot(s->source)].uid,
-                               s->id[session_slot(s->destination)].uid, &n);
+                               s->id[session_slot(s->destination)].uid, NULL, &n);
         r = cli_print_tree(m->output, json, n, e);
     } else {
         show_plan(w, m->output, SHOW_DIFF | SHOW_CREATES);

@@ -31,8 +31,14 @@ struct trial {
     const struct kind *kind; /* that is being read */
 };
 
+static const char *const words[] = {
+    [DRYRUN_NONE] = "none", [DRYRUN_DOUBT] = "doubt", [DRYRUN_ALL] = "all"};
+
+const char *dryrun_mode_name(enum dryrun_mode mode) {
+    return words[mode];
+}
+
 int dryrun_mode_of(const char *word, enum dryrun_mode *ret, struct err *e) {
-    static const char *const words[] = {"none", "doubt", "all"};
     for (unsigned i = 0; i < COUNT_OF(words); i++)
         if (str_eq(word, words[i])) {
             *ret = (enum dryrun_mode)i;
@@ -310,7 +316,7 @@ static size_t count_doubtful(const struct world *w) {
 
 int dryrun_world(struct world *w, enum dryrun_mode mode, struct dryrun *ret, struct err *e) {
     AUTO_ARENA a = arena_new();
-    *ret = (struct dryrun){.doubtful = count_doubtful(w)};
+    *ret = (struct dryrun){.mode = mode, .doubtful = count_doubtful(w)};
     ret->left = ret->doubtful;
     if (mode == DRYRUN_NONE || (mode == DRYRUN_DOUBT && !ret->doubtful))
         return 0;

@@ -13,6 +13,7 @@ enum dryrun_mode {
 };
 
 struct dryrun {
+    enum dryrun_mode mode;
     size_t doubtful; /* objects in doubt at the beginning */
     size_t left;     /* and at the end */
     size_t sent, passed, refused;
@@ -32,4 +33,5 @@ int dryrun_world(struct world *w, enum dryrun_mode mode, struct dryrun *ret, str
 /* Has calling this webhook an effect even in a dry run? */
 bool dryrun_hook_acts(yyjson_val *hook);
 /* none, doubt, all; -EUSAGE. */
+const char *dryrun_mode_name(enum dryrun_mode mode);
 int dryrun_mode_of(const char *word, enum dryrun_mode *ret, struct err *e);

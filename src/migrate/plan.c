@@ -85,11 +85,27 @@ static yyjson_mut_val *counts(yyjson_mut_doc *d, const struct world *w) {
     return x;
 }
 
-static yyjson_mut_val *left_over(yyjson_mut_doc *d, const struct world *w) {
+static yyjson_mut_val *texts(yyjson_mut_doc *d, const char *const *t) {
     yyjson_mut_val *list = yyjson_mut_arr(d);
-    for (const char *const *t = world_left_over(w); *t; t++)
+    for (; *t; t++)
         yyjson_mut_arr_append(list, yyjson_mut_strcpy(d, *t));
     return list;
+}
+
+static yyjson_mut_val *asked(yyjson_mut_doc *d, const struct dryrun *t) {
+    static const char *const none[] = {NULL};
+    const struct {
+        const char *key;
+        size_t n;
+    } counts[] = {{"doubtful", t->doubtful}, {"left", t->left},       {"sent", t->sent},
+                  {"passed", t->passed},     {"refused", t->refused}, {"untold", t->untold},
+                  {"unserved", t->unserved}, {"hooked", t->hooked}};
+    yyjson_mut_val *x = yyjson_mut_obj(d);
+    json_mut_set_str(d, x, "mode", dryrun_mode_name(t->mode));
+    for (size_t i = 0; i < COUNT_OF(counts); i++)
+        json_mut_set_int(d, x, counts[i].key, (int64_t)counts[i].n);
+    json_mut_set(d, x, "webhooks", texts(d, t->hooks.n ? (const char *const *)t->hooks.v : none));
+    return x;
 }
 
 static const char *content_hash(struct arena *a, yyjson_mut_val *root) {
@@ -123,7 +139,7 @@ static void add_objects(yyjson_mut_doc *d, struct arena *a, yyjson_mut_val *list
 }
 
 char *plan_json(const struct world *w, struct arena *a, const char *source_uid,
-                const char *destination_uid, size_t *ret_len) {
+                const char *destination_uid, const struct dryrun *t, size_t *ret_len) {
     yyjson_mut_doc *d = json_doc(a);
     yyjson_mut_val *root = yyjson_mut_obj(d), *list = yyjson_mut_arr(d);
     char when[CLOCK_RFC3339_MAX], slot[2] = {world_opts(w)->src_slot, 0};
@@ -138,7 +154,10 @@ char *plan_json(const struct world *w, struct arena *a, const char *source_uid,
     json_mut_set(d, root, "counts", counts(d, w));
     add_objects(d, a, list, w);
     json_mut_set(d, root, "objects", list);
-    json_mut_set(d, root, "leftOver", left_over(d, w));
+    json_mut_set(d, root, "leftOver", texts(d, world_left_over(w)));
+    json_mut_set(d, root, "warnings", texts(d, world_warnings(w)));
+    if (t)
+        json_mut_set(d, root, "dryRun", asked(d, t));
     json_mut_set_str(d, root, "hash", content_hash(a, root));
     return json_mut_write(a, root, ret_len);
 }

@@ -5,7 +5,7 @@
  * before it. It holds no bodies and nothing made of a Secret value. */
 #pragma once
 
-#include "migrate/world.h"
+#include "migrate/dryrun.h"
 
 struct plan_counts {
     size_t by_verdict[V_COUNT];
@@ -19,9 +19,10 @@ void plan_count(const struct world *w, struct plan_counts *ret);
 /* Something is left to do: creates, updates or holds. */
 bool plan_has_work(const struct plan_counts *c);
 
-/* The whole plan as JSON. `tag` identifies the clusters: {"a": uid, "b": uid}. */
+/* The whole plan as JSON, in a; the uids identify the clusters. d: what was asked by dry runs, or
+ * NULL where nobody asked. */
 char *plan_json(const struct world *w, struct arena *a, const char *source_uid,
-                const char *destination_uid, size_t *ret_len);
+                const char *destination_uid, const struct dryrun *d, size_t *ret_len);
 struct plan_file {
     const char *source_uid, *destination_uid;
     char source;           /* slot */

@@ -68,7 +68,7 @@ static void work_to_do(void **state UNUSED) {
 static yyjson_val *plan_of(struct world *w, struct arena *a) {
     size_t n;
     yyjson_val *v;
-    char *text = plan_json(w, a, "uid-a", "uid-b", &n);
+    char *text = plan_json(w, a, "uid-a", "uid-b", NULL, &n);
     assert_int_equal(json_parse(a, text, n, &v, NULL), 0);
     return v;
 }
@@ -139,7 +139,7 @@ static void no_secret_value(void **state UNUSED) {
     AUTO_ARENA a = arena_new();
     struct world *w = the_world(a);
     size_t n;
-    const char *text = plan_json(w, a, "uid-a", "uid-b", &n);
+    const char *text = plan_json(w, a, "uid-a", "uid-b", NULL, &n);
     assert_null(strstr(text, "c2VjcmV0"));
     yyjson_val *x = entry_of(plan_of(w, a), "/Secret/shop/s");
     assert_string_equal(lab_text(a, json_get(x, "changes")),
@@ -175,7 +175,7 @@ static void there_and_back(void **state UNUSED) {
     struct world *w = the_world(a);
     struct plan_file p;
     struct err e = {0};
-    const char *path = save(a, plan_json(w, a, "uid-a", "uid-b", NULL));
+    const char *path = save(a, plan_json(w, a, "uid-a", "uid-b", NULL, NULL));
     if (plan_load(a, path, &p, &e) < 0)
         fail_msg("%s", err_msg(&e));
     assert_string_equal(p.source_uid, "uid-a");
@@ -230,7 +230,7 @@ static void changed_files(void **state UNUSED) {
     };
     AUTO_ARENA a = arena_new();
     struct world *w = the_world(a);
-    const char *text = plan_json(w, a, "uid-a", "uid-b", NULL);
+    const char *text = plan_json(w, a, "uid-a", "uid-b", NULL, NULL);
     world_free(w);
     for (size_t i = 0; i < COUNT_OF(cases); i++)
         refused(a, changed(a, text, cases[i].from, cases[i].to), "was changed");
@@ -240,6 +240,60 @@ static void changed_files(void **state UNUSED) {
                     hash[8] == '0' ? "\"hash\":\"1" : "\"hash\":\"0"),
             "was changed");
     refused(a, arena_strndup(a, text, strlen(text) / 2), "not valid JSON");
+}
+
+/* What a terminal shows, a machine gets too; a plan without dry runs (verify's) does not say that
+ * none was sent. */
+static void warnings_and_dry_runs(void **state UNUSED) {
+    static const char cron[] =
+        "[{'apiVersion':'batch/v1','kind':'CronJob'," AT("c") ",'spec':{'suspend':false}}]";
+    AUTO_ARENA a = arena_new();
+    struct world *w = lab_world(a, NULL, cron, cron, NULL);
+    struct dryrun d = {.mode = DRYRUN_ALL,
+                       .doubtful = 7,
+                       .left = 6,
+                       .sent = 5,
+                       .passed = 2,
+                       .refused = 1,
+                       .untold = 3,
+                       .unserved = 8,
+                       .hooked = 4};
+    strvec_add(&d.hooks, "a.example.com");
+    size_t n;
+    const char *text = plan_json(w, a, "uid-a", "uid-b", &d, &n);
+    yyjson_val *v;
+    assert_int_equal(json_parse(a, text, n, &v, NULL), 0);
+    assert_int_equal(yyjson_arr_size(json_get(v, "warnings")), 1);
+    assert_non_null(strstr(yyjson_get_str(yyjson_arr_get_first(json_get(v, "warnings"))),
+                           "CronJob shop/c acts in both clusters"));
+    assert_string_equal(lab_text(a, json_get(v, "dryRun")),
+                        "{\"doubtful\":7,\"hooked\":4,\"left\":6,\"mode\":\"all\",\"passed\":2,"
+                        "\"refused\":1,\"sent\":5,\"unserved\":8,\"untold\":3,\"webhooks\":["
+                        "\"a.example.com\"]}");
+    refused(a, changed(a, text, "\"sent\":5", "\"sent\":6"), "was changed");
+    assert_null(json_get(plan_of(w, a), "dryRun"));
+    dryrun_done(&d);
+    world_free(w);
+}
+
+/* A file of an earlier version lacks members; its hash is over what it has. */
+static void older_file(void **state UNUSED) {
+    AUTO_ARENA a = arena_new();
+    struct world *w = the_world(a);
+    yyjson_mut_doc *doc = json_doc(a);
+    yyjson_mut_val *root = yyjson_val_mut_copy(doc, plan_of(w, a));
+    json_mut_del(root, "warnings");
+    json_mut_del(root, "hash");
+    AUTO_SB b = SB_INIT(0);
+    json_mut_canonical(&b, root);
+    char hex[SHA256_HEX];
+    json_mut_set_str(doc, root, "hash", hash_sha256_hex(b.p, b.len, hex));
+    struct plan_file p;
+    assert_int_equal(plan_load(a, save(a, json_mut_write(a, root, NULL)), &p, NULL), 0);
+    map_free(p.digests);
+    map_free(p.verdicts);
+    map_free(p.undecided);
+    world_free(w);
 }
 
 static void reprinted(void **state UNUSED) {
@@ -411,6 +465,8 @@ int main(void) {
         cmocka_unit_test(a_hold_binds),
         cmocka_unit_test(held_and_gone),
         cmocka_unit_test(scaler_decided_now),
+        cmocka_unit_test(warnings_and_dry_runs),
+        cmocka_unit_test(older_file),
     };
     return cmocka_run_group_tests_name("plan", tests, make_folder, drop_folder);
 }
