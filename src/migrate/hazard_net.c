@@ -107,6 +107,14 @@ void look_node_port(struct look *l) {
 
 /* --- H23: addresses of A --- */
 
+/* The range that holds all of it, or NULL. */
+static const struct seen_range *range_of(const struct sight *s, const struct ip_range *ip) {
+    for (size_t i = 0; i < s->n_ranges; i++)
+        if (ip_range_covers(&s->ranges[i].ip, ip))
+            return &s->ranges[i];
+    return NULL;
+}
+
 /* What of A is it, or NULL. What B has in the same place is no hazard. */
 static const char *whose(struct look *l, const struct ip_range *ip, const char *text) {
     const char *service = map_get(l->src->by_ip, text), *node = map_get(l->src->node_ips, text);
@@ -121,13 +129,8 @@ static const char *whose(struct look *l, const struct ip_range *ip, const char *
         return str_eq(node, "the API server")
                    ? "an address of A's API server"
                    : arena_printf(a, "the address of A's machine %s", node);
-    for (size_t i = 0; i < l->dst->n_ranges; i++)
-        if (ip_range_covers(&l->dst->range[i], ip))
-            return NULL;
-    for (size_t i = 0; i < l->src->n_ranges; i++)
-        if (ip_range_covers(&l->src->range[i], ip))
-            return arena_printf(a, "an address of A's %s range", l->src->range_of[i]);
-    return NULL;
+    const struct seen_range *r = range_of(l->dst, ip) ? NULL : range_of(l->src, ip);
+    return r ? arena_printf(a, "an address of A's %s range", r->what) : NULL;
 }
 
 static const char *own_text(struct look *l, const char *text) {
@@ -225,20 +228,51 @@ void look_address_service(struct look *l) {
                     l);
 }
 
+/* Is the block as right in B: is A's range one of B's too, or does the block hold all that B has
+ * of the kind? Of one family; B's may have others beside. */
+static bool block_fits(const struct sight *dst, const struct ip_range *block,
+                       const struct seen_range *of_a) {
+    size_t seen = 0, held = 0;
+    for (size_t i = 0; i < dst->n_ranges; i++) {
+        const struct seen_range *r = &dst->ranges[i];
+        if (!str_eq(r->what, of_a->what) || r->ip.family != block->family)
+            continue;
+        if (ip_range_covers(&r->ip, &of_a->ip))
+            return true;
+        seen++;
+        held += ip_range_covers(block, &r->ip);
+    }
+    return seen && held == seen;
+}
+
+static void count_machines(const struct sight *s, const struct ip_range *block, size_t *ret_seen,
+                           size_t *ret_held) {
+    struct ip_range ip;
+    for (size_t i = 0; i < map_len(s->node_ips); i++) {
+        if (!ip_range_parse(map_key(s->node_ips, i), &ip) || ip.family != block->family)
+            continue;
+        ++*ret_seen;
+        *ret_held += ip_range_covers(block, &ip);
+    }
+}
+
 /* A block that A's ranges lie in, or that lies in one of them, or that holds a machine of A: what
- * it allows or forbids are A's pods and machines. A block of everything is no hazard. */
+ * it allows or forbids are A's pods and machines, unless it says the same of B's. A block of
+ * everything is no hazard. */
 static const char *block_of(struct look *l, const struct ip_range *block) {
     if (block->bits < 8)
         return NULL;
-    for (size_t i = 0; i < l->src->n_ranges; i++)
-        if (ip_range_covers(block, &l->src->range[i]) || ip_range_covers(&l->src->range[i], block))
-            return arena_printf(l->sc->out->a, "A's %s range", l->src->range_of[i]);
-    for (size_t i = 0; i < map_len(l->src->node_ips); i++) {
-        struct ip_range ip;
-        if (ip_range_parse(map_key(l->src->node_ips, i), &ip) && ip_range_covers(block, &ip))
-            return "machines of A";
+    for (size_t i = 0; i < l->src->n_ranges; i++) {
+        const struct seen_range *r = &l->src->ranges[i];
+        bool about = ip_range_covers(block, &r->ip) || ip_range_covers(&r->ip, block);
+        if (about && !block_fits(l->dst, block, r))
+            return arena_printf(l->sc->out->a, "A's %s range", r->what);
     }
-    return NULL;
+    size_t seen = 0, held = 0, seen_there = 0, held_there = 0;
+    count_machines(l->src, block, &seen, &held);
+    count_machines(l->dst, block, &seen_there, &held_there);
+    bool fits = seen_there && held_there == seen_there;
+    return held && !fits ? "machines of A" : NULL;
 }
 
 static void ip_block(void *ctx, const char *at, const char *text) {

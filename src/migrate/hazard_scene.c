@@ -25,8 +25,18 @@ static void put(struct map *m, const char *key, const void *value) {
 
 static void add_range(struct look *l, const char *text, const char *what) {
     struct sight *s = sight_of(l);
-    if (s->n_ranges < COUNT_OF(s->range) && ip_range_parse(text, &s->range[s->n_ranges]))
-        s->range_of[s->n_ranges++] = what;
+    struct seen_range r = {.what = what};
+    if (!text || !ip_range_parse(text, &r.ip))
+        return;
+    if (s->n_ranges == s->cap_ranges) {
+        size_t cap = s->cap_ranges ? 2 * s->cap_ranges : 16;
+        struct seen_range *more = arena_array(l->sc->a, struct seen_range, cap);
+        if (s->n_ranges)
+            memcpy(more, s->ranges, s->n_ranges * sizeof *more);
+        s->ranges = more;
+        s->cap_ranges = cap;
+    }
+    s->ranges[s->n_ranges++] = r;
 }
 
 /* --- by kind --- */

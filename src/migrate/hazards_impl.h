@@ -19,6 +19,12 @@ struct seen_node {
     struct seen_node *next;
 };
 
+/* A range of addresses that a cluster gives to its own. */
+struct seen_range {
+    struct ip_range ip;
+    const char *what; /* "pod", of one machine; "Service" */
+};
+
 /* What the looks need to know of one cluster beside the body at hand. Keys and values in the
  * scene's arena; a Service is named "NS/NAME" and a volume by its handle. */
 struct sight {
@@ -38,9 +44,8 @@ struct sight {
     struct seen_node *nodes;
     struct map *node_ips; /* -> node's name */
     size_t n_nodes;
-    struct ip_range range[64]; /* of Services and of pods */
-    const char *range_of[64];
-    size_t n_ranges;
+    struct seen_range *ranges; /* as many as there are machines, and more */
+    size_t n_ranges, cap_ranges;
     const char *server;         /* host:port of the API server */
     const char *ca, *ca_base64; /* pieces by which its CA is recognised */
     const char *ca_pem;         /* all CAs that sign for it */

@@ -507,6 +507,50 @@ static void every_row_has_its_case(void **state UNUSED) {
     assert_int_equal(bad, 0);
 }
 
+/* Machine i with a range of pods of its own, as cluster CIDRs are cut up. */
+static void add_machines(struct sb *b, unsigned n, const char *pods, const char *ip) {
+    for (unsigned i = 0; i < n; i++)
+        sb_fmt(b,
+               "%s{'apiVersion':'v1','kind':'Node','metadata':{'name':'m%u'},'spec':{'podCIDRs':["
+               "'%s.%u.0/24']},'status':{'addresses':[{'address':'%s.%u'}]}}",
+               b->len ? "," : "", i, pods, i, ip, i + 1);
+}
+
+/* A block that says the same in both clusters is no hazard; ranges of many machines are all seen,
+ * and the range of Services behind them. */
+static void blocks_of_both(void **state UNUSED) {
+#define POLICY(cidr)                                                                               \
+    BODY("networking.k8s.io/v1", "NetworkPolicy",                                                  \
+         ",'spec':{'egress':[{'to':[{'ipBlock':{'cidr':'" cidr "'}}]}]}")
+#define SERVICES(cidr) WIDE("networking.k8s.io/v1", "ServiceCIDR", ",'spec':{'cidrs':['" cidr "']}")
+    static const struct {
+        const char *policy, *pods_b, *ip_b, *services_b, *what;
+    } cases[] = {
+        {POLICY("10.244.0.0/16"), "10.244", "192.168.7", SERVICES("10.96.0.0/16"), NULL},
+        {POLICY("10.244.3.0/24"), "10.244", "192.168.7", SERVICES("10.96.0.0/16"), NULL},
+        {POLICY("10.244.0.0/16"), "10.32", "192.168.7", SERVICES("10.96.0.0/16"), "A's pod range"},
+        {POLICY("10.0.0.0/8"), "10.32", "192.168.7", SERVICES("10.96.0.0/16"), NULL},
+        {POLICY("10.96.0.0/12"), "10.244", "192.168.7", SERVICES("10.112.0.0/16"),
+         "A's Service range"},
+        {POLICY("10.96.0.0/16"), "10.244", "192.168.7", SERVICES("10.96.0.0/12"), NULL},
+        {POLICY("192.168.7.0/24"), "10.244", "192.168.7", SERVICES("10.96.0.0/16"), NULL},
+        {POLICY("192.168.7.0/24"), "10.244", "192.168.8", SERVICES("10.96.0.0/16"),
+         "machines of A"},
+    };
+    for (size_t i = 0; i < COUNT_OF(cases); i++) {
+        AUTO_ARENA a = arena_new();
+        AUTO_SB src = SB_INIT(0);
+        AUTO_SB dst = SB_INIT(0);
+        add_machines(&src, 100, "10.244", "192.168.7");
+        add_machines(&dst, 90, cases[i].pods_b, cases[i].ip_b);
+        sb_fmt(&src, ",%s,%s", SERVICES("10.96.0.0/16"), cases[i].policy);
+        sb_fmt(&dst, ",%s", cases[i].services_b);
+        const struct finding *f = first_of(all_findings(a, NULL, src.p, dst.p), "H23-ip-block");
+        if (!f != !cases[i].what || (f && !strstr(f->what, cases[i].what)))
+            fail_msg("case %zu: %s", i, f ? f->what : "nothing");
+    }
+}
+
 /* Whatever is told, no value of a Secret and no user's password is in it. */
 static void secrets_stay_secret(void **state UNUSED) {
     for (size_t i = 0; i < COUNT_OF(golden); i++) {
@@ -773,17 +817,12 @@ static void quantities(void **state UNUSED) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(every_row_has_its_case),
-        cmocka_unit_test(secrets_stay_secret),
-        cmocka_unit_test(capacity),
-        cmocka_unit_test(rows_say_what_to_do),
-        cmocka_unit_test(all_forty),
-        cmocka_unit_test(skipped_and_held_objects),
-        cmocka_unit_test(references),
-        cmocka_unit_test(blocked_objects),
-        cmocka_unit_test(tuned_objects),
-        cmocka_unit_test(sorted_and_counted),
-        cmocka_unit_test(quantities),
+        cmocka_unit_test(every_row_has_its_case),   cmocka_unit_test(secrets_stay_secret),
+        cmocka_unit_test(blocks_of_both),           cmocka_unit_test(capacity),
+        cmocka_unit_test(rows_say_what_to_do),      cmocka_unit_test(all_forty),
+        cmocka_unit_test(skipped_and_held_objects), cmocka_unit_test(references),
+        cmocka_unit_test(blocked_objects),          cmocka_unit_test(tuned_objects),
+        cmocka_unit_test(sorted_and_counted),       cmocka_unit_test(quantities),
     };
     return cmocka_run_group_tests_name("hazards", tests, NULL, NULL);
 }
