@@ -45,15 +45,29 @@ static bool taints_fit(yyjson_val *pod, const struct seen_node *n) {
     return true;
 }
 
-/* Of one container at a time: the least that a machine must have. */
+/* Resources of the list that `asked` does not name already. */
+static bool resources_fit(yyjson_val *list, yyjson_val *asked, const struct seen_node *n) {
+    size_t i, max;
+    yyjson_val *key, *v;
+    json_obj_foreach (list, i, max, key, v) {
+        const char *name = yyjson_get_str(key);
+        if (!json_get(asked, name) && quantity_of(v) > quantity_of(json_get(n->allocatable, name)))
+            return false;
+    }
+    return true;
+}
+
+/* Of one container at a time: the least that a machine must have. A limit without a request asks
+ * for as much (k8s.io/kubernetes pkg/apis/core/v1 SetDefaults_Pod), and in a template it stands
+ * alone: so do GPUs. */
 static bool requests_fit(yyjson_val *pod, const struct seen_node *n) {
-    size_t i, max, k, m;
-    yyjson_val *c, *key, *v;
+    size_t i, max;
+    yyjson_val *c;
     yyjson_arr_foreach (json_get(pod, "containers"), i, max, c) {
-        json_obj_foreach (json_get(c, "resources", "requests"), k, m, key, v) {
-            if (quantity_of(v) > quantity_of(json_get(n->allocatable, yyjson_get_str(key))))
-                return false;
-        }
+        yyjson_val *asked = json_get(c, "resources", "requests");
+        if (!resources_fit(asked, NULL, n) ||
+            !resources_fit(json_get(c, "resources", "limits"), asked, n))
+            return false;
     }
     return true;
 }
