@@ -234,8 +234,81 @@ static const char *const schemes[] = {
     "postgres://", "postgresql://", "mysql://", "mongodb://", "mongodb+srv://",
     "mariadb://",  "sqlserver://",  "redis://", "rediss://",  "oracle:thin:@//"};
 
+/* Endpoints that the clouds give to databases and to nothing else. */
+static const char *const endpoints[] = {".rds.amazonaws.com",
+                                        ".rds.cn-",
+                                        ".docdb.amazonaws.com",
+                                        ".cache.amazonaws.com",
+                                        ".redshift.amazonaws.com",
+                                        ".database.windows.net",
+                                        ".database.azure.com",
+                                        ".documents.azure.com",
+                                        ".cosmos.azure.com",
+                                        ".redis.cache.windows.net",
+                                        ".mongodb.net",
+                                        ".aivencloud.com",
+                                        ".db.ondigitalocean.com",
+                                        ".cockroachlabs.cloud",
+                                        ".neon.tech",
+                                        ".psdb.cloud"};
+
+/* A host outside, in the findings' arena; NULL: it is none, or a Service of A by its address. */
+static const char *outside(struct look *l, const char *host, size_t n) {
+    const char *s = outside_host(host, n) ? arena_strndup(l->sc->out->a, host, n) : NULL;
+    return s && !map_has(l->src->by_ip, s) ? s : NULL;
+}
+
+static bool is_host_char(char c) {
+    return isalnum((unsigned char)c) || c == '.' || c == '-';
+}
+
+static const char *endpoint_in(struct look *l, const char *text) {
+    for (size_t i = 0; i < COUNT_OF(endpoints); i++) {
+        const char *p = strcasestr(text, endpoints[i]), *end = p;
+        while (p && p > text && is_host_char(p[-1]))
+            p--;
+        while (end && is_host_char(*end))
+            end++;
+        const char *host = p ? outside(l, p, (size_t)(end - p)) : NULL;
+        if (host)
+            return host;
+    }
+    return NULL;
+}
+
+/* One of the words between _, - and . of a name; case is ignored. */
+static bool has_part(const char *name, const char *const *parts, size_t n) {
+    for (; *name; name += strspn(name, "_-.")) {
+        size_t len = strcspn(name, "_-.");
+        for (size_t i = 0; i < n; i++)
+            if (strlen(parts[i]) == len && strncasecmp(name, parts[i], len) == 0)
+                return true;
+        name += len;
+    }
+    return false;
+}
+
+/* DB_HOST, PGHOST, spring.redis.host: where a database is, by itself. */
+static bool names_database(const char *key) {
+    static const char *const whole[] = {"pghost", "pghostaddr", "dbhost", "dbserver"};
+    static const char *const bases[] = {"db",     "database", "postgres", "postgresql", "pg",
+                                        "mysql",  "mariadb",  "mongo",    "mongodb",    "redis",
+                                        "oracle", "mssql",    "sqlserver"};
+    static const char *const hosts[] = {"host", "hostname", "server",
+                                        "addr", "address",  "endpoint"};
+    return has_part(key, whole, COUNT_OF(whole)) ||
+           (has_part(key, bases, COUNT_OF(bases)) && has_part(key, hosts, COUNT_OF(hosts)));
+}
+
+/* "db.example.com", "db.example.com:5432". */
+static const char *host_alone(struct look *l, const char *text) {
+    size_t n = strcspn(text, ":");
+    const char *port = text[n] ? text + n + 1 : text + n;
+    return port[strspn(port, "0123456789")] ? NULL : outside(l, text, n);
+}
+
 /* The host of the first database address in the text that is no part of the cluster. */
-static const char *database_of(struct look *l, const char *text, const char **ret_scheme) {
+static const char *url_in(struct look *l, const char *text, const char **ret_scheme) {
     for (size_t i = 0; i < COUNT_OF(schemes); i++) {
         const char *p = strcasestr(text, schemes[i]);
         if (!p)
@@ -246,16 +319,34 @@ static const char *database_of(struct look *l, const char *text, const char **re
         const char *at = memrchr(p, '@', word);
         p = at ? at + 1 : p;
         size_t n = strcspn(p, ":/?, \n\"';");
-        if (!outside_host(p, n))
+        const char *host = outside(l, p, n);
+        if (!host)
             continue;
         *ret_scheme = schemes[i];
-        return arena_strndup(l->sc->out->a, p, n);
+        return host;
     }
     return NULL;
 }
 
+/* What stands under the key; *ret_scheme is "" where the host stands alone. */
+static const char *database_of(struct look *l, const char *key, const char *text,
+                               const char **ret_scheme) {
+    const char *host = url_in(l, text, ret_scheme);
+    if (host)
+        return host;
+    *ret_scheme = "";
+    host = endpoint_in(l, text);
+    return host ? host : names_database(key) ? host_alone(l, text) : NULL;
+}
+
+static const char *key_of(const char *pointer) {
+    const char *slash = strrchr(pointer, '/');
+    return slash ? slash + 1 : pointer;
+}
+
 static void database_word(struct look *l, const struct word *w) {
-    const char *scheme, *host = str_eq(w->key, "image") ? NULL : database_of(l, w->text, &scheme);
+    const char *scheme,
+        *host = str_eq(w->key, "image") ? NULL : database_of(l, w->key, w->text, &scheme);
     if (host)
         found_pod(l, w->at, "%s%s: outside of the cluster, and used by both", scheme, host);
 }
@@ -266,7 +357,7 @@ void look_database_pod(struct look *l) {
 
 static void database_text(void *ctx, const char *at, const char *text) {
     struct look *l = ctx;
-    const char *scheme, *host = database_of(l, text, &scheme);
+    const char *scheme, *host = database_of(l, key_of(at), text, &scheme);
     if (host)
         found(l, at, "%s%s: outside of the cluster, and used by both", scheme, host);
 }
@@ -278,8 +369,9 @@ static void database_secret(void *ctx, const char *at, const char *text) {
     const char *scheme;
     AUTO_ARENA a = arena_new();
     if (base64_decode(a, text, &p, &n, NULL) == 0 && strlen((char *)p) == n &&
-        database_of(l, (char *)p, &scheme))
-        found(l, at, "a %s address outside of the cluster, used by both", scheme);
+        database_of(l, key_of(at), (char *)p, &scheme))
+        found(l, at, "a %s address outside of the cluster, used by both",
+              *scheme ? scheme : "database's");
 }
 
 void look_database_data(struct look *l) {
