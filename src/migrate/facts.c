@@ -247,6 +247,11 @@ static bool syncs_alone(yyjson_val *b) {
     return yyjson_is_obj(json_get(b, "spec", "syncPolicy", "automated"));
 }
 
+/* Absent is false (kubeflow/pipelines ScheduledWorkflowSpec). */
+static bool enabled(yyjson_val *b) {
+    return yyjson_is_true(json_get(b, "spec", "enabled"));
+}
+
 static bool workflow_finished(yyjson_val *b) {
     const char *phase = json_str(b, "status", "phase");
     return str_eq(phase, "Succeeded") || str_eq(phase, "Failed") || str_eq(phase, "Error");
@@ -283,6 +288,7 @@ static const struct {
     {FACT_HOLD_REFUSED, NULL, NULL, hold_refused},
     {FACT_ACTS, "keda.sh", "ScaledObject", scales_consumers},
     {FACT_ACTS, "argoproj.io", "Application", syncs_alone},
+    {FACT_ACTS, "kubeflow.org", "ScheduledWorkflow", enabled},
     {FACT_FINISHED, "argoproj.io", "Workflow", workflow_finished},
     {FACT_BOOTSTRAP_RBAC, "rbac.authorization.k8s.io", NULL, bootstrap_rbac},
     {FACT_SYSTEM_NAME, "rbac.authorization.k8s.io", NULL, system_name},

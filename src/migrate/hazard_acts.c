@@ -5,6 +5,14 @@
 
 #include "base/hash.h"
 #include "migrate/hazards_impl.h"
+#include "migrate/hold.h"
+
+/* Does the object act by itself? The table of holds knows which of its kind do, whether or not
+ * somebody has decided that this one may. */
+static bool acts(const struct look *l) {
+    const struct hold_row *row = hold_row_of(l->kind);
+    return row && hold_by_row(row, l->o->facts & ~(uint32_t)FACT_HOLD_REFUSED);
+}
 
 /* --- H1, H3: by schedule, or once --- */
 
@@ -19,12 +27,14 @@ void look_schedule(struct look *l) {
 }
 
 void look_schedule_resource(struct look *l) {
-    yyjson_val *spec = json_get(l->body, "spec");
-    if (yyjson_is_true(json_get(spec, "suspend")) || yyjson_is_true(json_get(spec, "paused")))
-        return;
-    const char *t = json_str(spec, "schedule");
-    found(l, t ? "/spec/schedule" : "/spec", "acts by a schedule%s%s", t ? " of its own: " : "",
-          t ? t : "");
+    static const char *const places[] = {"/spec/schedule", "/spec/trigger/cronSchedule/cron"};
+    const char *t = NULL, *at = "/spec";
+    for (size_t i = 0; i < COUNT_OF(places) && !t; i++) {
+        t = yyjson_get_str(yyjson_ptr_get(l->body, places[i]));
+        at = t ? places[i] : at;
+    }
+    if (acts(l))
+        found(l, at, "acts by a schedule%s%s", t ? " of its own: " : "", t ? t : "");
 }
 
 void look_job(struct look *l) {
