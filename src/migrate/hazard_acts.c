@@ -97,8 +97,7 @@ static void consumer_word(struct look *l, const struct word *w) {
 
 void look_consumer(struct look *l) {
     yyjson_val *labels = json_get(l->body, "spec", "template", "metadata", "labels");
-    bool runs = str_eq(l->kind->kind, "Deployment") || str_eq(l->kind->kind, "StatefulSet");
-    if (runs && !has_service(l, labels))
+    if (runs_replicas(l) && !has_service(l, labels))
         each_word(l, consumer_word);
 }
 

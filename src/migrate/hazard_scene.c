@@ -250,9 +250,7 @@ void scene_gather(struct look *l) {
     int rank = scene_rank(l->kind, l->destination);
     if (rank < SCENE_RANKS)
         table[rank].gather(l);
-    bool runs = str_eq(l->kind->kind, "Deployment") || str_eq(l->kind->kind, "StatefulSet") ||
-                str_eq(l->kind->kind, "DaemonSet");
-    if (!l->destination && l->pod && runs)
+    if (!l->destination && l->pod && (runs_replicas(l) || str_eq(l->kind->kind, "DaemonSet")))
         gather_requests(l);
     if (str_eq(l->kind->kind, "ConfigMap") && str_eq(l->ns, "kube-system"))
         scene_take_ca(sight_of(l), l->sc->a, l->body);

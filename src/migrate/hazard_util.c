@@ -168,6 +168,14 @@ yyjson_val *json_keep(struct arena *a, yyjson_val *v) {
     return copy;
 }
 
+bool runs_replicas(const struct look *l) {
+    static const char *const kinds[] = {"Deployment", "StatefulSet", "Rollout"};
+    for (size_t i = 0; i < COUNT_OF(kinds); i++)
+        if (str_eq(l->kind->kind, kinds[i]))
+            return true;
+    return false;
+}
+
 bool will_be_there(const struct object *o) {
     return o && object_goes_over(o);
 }

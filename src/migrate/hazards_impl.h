@@ -142,6 +142,8 @@ bool labels_have(yyjson_val *labels, yyjson_val *wanted);
 /* One NodeSelectorTerm or the requirements of a selector (matchExpressions). */
 bool expressions_match(yyjson_val *list, yyjson_val *labels);
 yyjson_val *json_keep(struct arena *a, yyjson_val *v); /* a copy; NULL stays NULL */
+/* Is it of a kind that keeps so many pods of one template running? */
+bool runs_replicas(const struct look *l);
 /* Does it go over, or is it there? */
 bool will_be_there(const struct object *o);
 /* Words in a text, case ignored. */

@@ -11,6 +11,8 @@ static const struct {
     {"apps", "ReplicaSet", "/spec/template", "/spec/template/spec"},
     {"", "ReplicationController", "/spec/template", "/spec/template/spec"},
     {"batch", "Job", "/spec/template", "/spec/template/spec"},
+    /* One with a workloadRef has no template; the Deployment that it names has. */
+    {"argoproj.io", "Rollout", "/spec/template", "/spec/template/spec"},
     {"batch", "CronJob", "/spec/jobTemplate/spec/template", "/spec/jobTemplate/spec/template/spec"},
 };
 

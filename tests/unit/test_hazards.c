@@ -32,6 +32,9 @@
     BODY("apps/v1", kind,                                                                          \
          ",'spec':{'template':{'metadata':{'labels':{'app':'x'}},'spec':{" spec "}}}")
 #define DEPLOY(spec) WORKLOAD("Deployment", spec)
+#define ROLLOUT(spec)                                                                              \
+    BODY("argoproj.io/v1alpha1", "Rollout",                                                        \
+         ",'spec':{'template':{'metadata':{'labels':{'app':'x'}},'spec':{" spec "}}}")
 #define AGENT(spec)  WORKLOAD("DaemonSet", spec)
 #define IMAGE(image) DEPLOY("'containers':[{'name':'c'},{'image':'" image "'}]")
 #define ENV(name, val)                                                                             \
@@ -86,6 +89,10 @@ static const struct {
      NULL},
     {"H2-consumer", ENV("KAFKA_GROUP", "g"), "KAFKA_GROUP",
      ENV("KAFKA_GROUP", "g") "," NAMED("v1", "Service", "s", ",'spec':{'selector':{'app':'x'}}"),
+     NULL},
+    {"H2-consumer", ROLLOUT("'containers':[{'env':[{'name':'QUEUE','value':'q'}]}]"), "QUEUE",
+     ROLLOUT("'containers':[{'env':[{'name':'QUEUE','value':'q'}]}]") "," NAMED(
+         "v1", "Service", "s", ",'spec':{'selector':{'app':'x'}}"),
      NULL},
     {"H2-consumer", ENV("URL", "amqp://user:geheim@q"), "amqp://", ENV("URL", "http://q"), NULL},
     {"H3-job", BODY("batch/v1", "Job", ""), "has not finished",
@@ -478,7 +485,7 @@ static bool is_of(const struct hazard_row *row, const struct finding *f, bool po
 }
 
 static bool has_pod(const char *kind) {
-    static const char *const kinds[] = {"Deployment", "StatefulSet", "DaemonSet",
+    static const char *const kinds[] = {"Deployment", "StatefulSet", "DaemonSet", "Rollout",
                                         "Pod",        "Job",         "CronJob"};
     for (size_t i = 0; i < COUNT_OF(kinds); i++)
         if (str_eq(kinds[i], kind))
@@ -590,16 +597,22 @@ static void secrets_stay_secret(void **state UNUSED) {
 }
 
 static void capacity(void **state UNUSED) {
-    AUTO_ARENA a = arena_new();
-    const char *ask = BODY("apps/v1", "Deployment",
-                           ",'spec':{'replicas':3,'template':{'spec':{'containers':[{'resources':{"
-                           "'requests':{'cpu':'800m','memory':'1Gi'}}}]}}}");
-    const struct findings *l = all_findings(a, NULL, ask, NODE(""));
-    const struct finding *f = first_of(l, "H19-capacity");
-    assert_non_null(f);
-    assert_string_equal(f->where, "B");
-    assert_string_equal(f->what, "cpu: what goes over asks for 2.4 CPUs, the machines have 2.0");
-    assert_null(first_of(&(struct findings){.first = f->next}, "H19-capacity"));
+#define ASKS(api, kind)                                                                            \
+    BODY(api, kind,                                                                                \
+         ",'spec':{'replicas':3,'template':{'spec':{'containers':[{'resources':{'requests':{"      \
+         "'cpu':'800m','memory':'1Gi'}}}]}}}")
+    static const char *const asks[] = {ASKS("apps/v1", "Deployment"),
+                                       ASKS("argoproj.io/v1alpha1", "Rollout")};
+    for (size_t i = 0; i < COUNT_OF(asks); i++) {
+        AUTO_ARENA a = arena_new();
+        const struct findings *l = all_findings(a, NULL, asks[i], NODE(""));
+        const struct finding *f = first_of(l, "H19-capacity");
+        assert_non_null(f);
+        assert_string_equal(f->where, "B");
+        assert_string_equal(f->what,
+                            "cpu: what goes over asks for 2.4 CPUs, the machines have 2.0");
+        assert_null(first_of(&(struct findings){.first = f->next}, "H19-capacity"));
+    }
 }
 
 static void rows_say_what_to_do(void **state UNUSED) {

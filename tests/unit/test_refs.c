@@ -32,6 +32,7 @@ static const struct {
     {"apps/v1", "ReplicaSet", "/spec/template"},
     {"v1", "ReplicationController", "/spec/template"},
     {"batch/v1", "Job", "/spec/template"},
+    {"argoproj.io/v1alpha1", "Rollout", "/spec/template"},
     {"batch/v1", "CronJob", "/spec/jobTemplate/spec/template"},
 };
 
