@@ -132,9 +132,10 @@ void look_external_dns(struct look *l) {
         each_word(l, dns_word);
 }
 
-void look_exists(struct look *l) {
-    yyjson_val *spec = json_get(l->body, "spec");
-    if (!yyjson_is_true(json_get(spec, "suspend")))
+/* What deploys. Sources, policies and notifications of Flux change nothing by themselves, nor does
+ * an Application that somebody syncs by hand. */
+void look_gitops(struct look *l) {
+    if (acts(l))
         found(l, "/spec", "a %s of %s", l->kind->kind, l->kind->group);
 }
 

@@ -166,7 +166,7 @@ LOOK(look_consumer);
 LOOK(look_job);
 LOOK(look_migration);
 LOOK(look_external_dns);
-LOOK(look_exists);
+LOOK(look_gitops);
 LOOK(look_lease);
 LOOK(look_singleton);
 LOOK(look_ci);

@@ -189,6 +189,14 @@ static const struct {
     {"H13-gitops", BODY("kustomize.toolkit.fluxcd.io/v1", "Kustomization", ",'spec':{}"),
      "Kustomization",
      BODY("kustomize.toolkit.fluxcd.io/v1", "Kustomization", ",'spec':{'suspend':true}"), NULL},
+    {"H13-gitops",
+     BODY("argoproj.io/v1alpha1", "Application", ",'spec':{'syncPolicy':{'automated':{}}}"),
+     "Application", BODY("argoproj.io/v1alpha1", "Application", ",'spec':{'syncPolicy':{}}"), NULL},
+    {"H13-gitops", BODY("helm.toolkit.fluxcd.io/v2", "HelmRelease", ",'spec':{}"), "HelmRelease",
+     BODY("source.toolkit.fluxcd.io/v1", "HelmRepository", ",'spec':{}") "," BODY(
+         "source.toolkit.fluxcd.io/v1", "GitRepository",
+         ",'spec':{}") "," BODY("notification.toolkit.fluxcd.io/v1beta3", "Alert", ",'spec':{}"),
+     NULL},
     {"H13-ci", IMAGE("docker.io/jenkins/jenkins:lts"), "jenkins",
      IMAGE("jenkins.example.com/web:1"), NULL},
     {"H14-agent", IMAGE("registry.k8s.io/autoscaling/cluster-autoscaler:v1"), "cluster-autoscaler",
@@ -667,6 +675,10 @@ static void skipped_and_held_objects(void **state UNUSED) {
     assert_int_equal(f->severity, SEV_INFO);
     assert_non_null(strstr(f->remedy, "tandem activate"));
     f = first_of(all_findings(a, &loose, body, NULL), "H4-external-dns");
+    assert_non_null(f);
+    assert_int_equal(f->severity, SEV_WARNING);
+    body = NOTED("helm.toolkit.fluxcd.io/v2", "HelmRelease", "tandem.dev/hold", "false");
+    f = first_of(all_findings(a, NULL, body, NULL), "H13-gitops");
     assert_non_null(f);
     assert_int_equal(f->severity, SEV_WARNING);
 }

@@ -189,7 +189,8 @@ def objects_a():
                 {"spec": {}})
     out += run("h12-singleton", {}, {}, replicas=1)
     out[-2]["spec"]["strategy"] = {"type": "Recreate"}
-    out += custom("h13-gitops", "argo", {"spec": {}}, {"spec": {"suspend": True}})
+    out += custom("h13-gitops", "argo", {"spec": {"syncPolicy": {"automated": {}}}},
+                  {"spec": {"syncPolicy": {}}})
     out += run("h13-ci", image("docker.io/jenkins/jenkins:1"), {})
     out += run("h14-agent", image("registry.k8s.io/autoscaling/cluster-autoscaler:v1"), {})
     out += config("h14-remote-write", "remote_write: []", "remote_read: []")
