@@ -208,7 +208,15 @@ static const struct finding_id extra[] = {
     {"balancer-health", SEV_WARNING, "cutover refuses until one is"},
     {"balancer-node", SEV_WARNING, "bring it up, or take it out of the configuration"},
     {"blocked", SEV_BLOCKER, "a rule of the configuration says so"},
+    {"conflict", SEV_BLOCKER,
+     "make the field the same in both, or let the source's win by a rule (overwrite: true); "
+     "`tandem plan --diff` shows it"},
+    {"dry-run-refused", SEV_BLOCKER,
+     "change the object as the server's words say, by a rule's patch too, or skip it by a rule"},
     {"hold-impossible", SEV_BLOCKER, "hold what runs it, or skip it by a rule"},
+    {"immutable", SEV_BLOCKER,
+     "delete it in the destination and it is made anew, let a rule do that (recreate: true), or "
+     "skip it by a rule"},
     {"not-read", SEV_WARNING,
      "give the credential the role that `tandem rbac` prints; a skipped check has found nothing"},
     {"patch-misfit", SEV_BLOCKER, "correct the patch in tandem.yaml, or narrow its match"},

@@ -224,6 +224,9 @@ static const struct {
     {"foreign", "H37-foreign"},
     {"hold-impossible", "hold-impossible"},
     {"patch-misfit", "patch-misfit"},
+    {"immutable", "immutable"},
+    {"conflict", "conflict"},
+    {"dry-run-refused", "dry-run-refused"},
     {NULL, "blocked"},
 };
 
