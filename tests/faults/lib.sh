@@ -100,8 +100,8 @@ YAML
 # How the proxied user is known: a client certificate does not get through the proxy.
 user_of() { # DIR SIDE token|file|exec
     local n
-    [ "$3" = token ] || kubectl --context "paas-$2" get clusterrolebinding system:bed:faults >/dev/null 2>&1 ||
-        kubectl --context "paas-$2" create clusterrolebinding system:bed:faults \
+    [ "$3" = token ] || kubectl --context "paas-$2" get clusterrolebinding "system:bed:faults-$2" >/dev/null 2>&1 ||
+        kubectl --context "paas-$2" create clusterrolebinding "system:bed:faults-$2" \
             --clusterrole=cluster-admin --serviceaccount=default:default >/dev/null
     [ "$3" = token ] || for n in 1 2; do
         (umask 077 && kubectl --context "paas-$2" -n default create token default >"$1/token.$n") || return
