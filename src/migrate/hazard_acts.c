@@ -7,11 +7,12 @@
 #include "migrate/hazards_impl.h"
 #include "migrate/hold.h"
 
-/* Does the object act by itself? The table of holds knows which of its kind do, whether or not
- * somebody has decided that this one may. */
+/* Does the object act by itself, and now? The table of holds knows which of its kind do, whether or
+ * not somebody has decided that this one may. */
 static bool acts(const struct look *l) {
     const struct hold_row *row = hold_row_of(l->kind);
-    return row && hold_by_row(row, l->o->facts & ~(uint32_t)FACT_HOLD_REFUSED);
+    uint32_t facts = l->o->facts & ~(uint32_t)FACT_HOLD_REFUSED;
+    return row && !(facts & FACT_STILL) && hold_by_row(row, facts);
 }
 
 /* --- H1, H3: by schedule, or once --- */

@@ -677,6 +677,10 @@ static void skipped_and_held_objects(void **state UNUSED) {
     f = first_of(all_findings(a, &loose, body, NULL), "H4-external-dns");
     assert_non_null(f);
     assert_int_equal(f->severity, SEV_WARNING);
+    /* held in A by a switch: it acts in neither, and nothing is to be said */
+    body = "{'apiVersion':'helm.toolkit.fluxcd.io/v2','kind':'HelmRelease','metadata':{'name':'x',"
+           "'namespace':'shop','annotations':{'tandem.dev/held':'null'}},'spec':{'suspend':true}}";
+    assert_null(first_of(all_findings(a, NULL, body, NULL), "H13-gitops"));
     body = NOTED("helm.toolkit.fluxcd.io/v2", "HelmRelease", "tandem.dev/hold", "false");
     f = first_of(all_findings(a, NULL, body, NULL), "H13-gitops");
     assert_non_null(f);
