@@ -326,7 +326,7 @@ static const struct user_rule to_hold = {.kind = "Deployment", .verdict = "hold"
 
 static void load_plan(struct arena *a, struct world *w, struct plan_file *p) {
     struct err e = {0};
-    if (plan_load(a, save(a, plan_json(w, a, "uid-a", "uid-b", NULL)), p, &e) < 0)
+    if (plan_load(a, save(a, plan_json(w, a, "uid-a", "uid-b", NULL, NULL)), p, &e) < 0)
         fail_msg("%s", err_msg(&e));
 }
 
