@@ -349,7 +349,7 @@ static void made_before(void **state UNUSED) {
 static const char *copy_noted(struct arena *a, struct log *l, struct world *w) {
     lab_find(w, lab_json(a, SECRET))->verdict = V_UPDATE;
     struct item *it = write_logged(a, w, l, SECRET);
-    yyjson_val *note;
+    yyjson_val *note = NULL;
     if (!it->ok || json_parse(a, it->noted, strlen(it->noted), &note, NULL) < 0)
         fail_msg("%s", it->err.msg);
     const char *copy = json_str(note, "copy");
