@@ -144,23 +144,39 @@ YAML
     } >"$dir/tandem.yaml"
 }
 
-# What the log of a proxy says: how often each fault came, and what was created more than once.
-fired() { python3 - "$1/log" <<'PY'
+# What the log of a proxy says: how often each fault came.
+fired() { # DIR
+    python3 - "$1/log" <<'PY'
 import collections, json, sys
 n = collections.Counter(json.loads(l).get("fault", "") for l in open(sys.argv[1]))
 print(" ".join(f"{k}={v}" for k, v in sorted(n.items()) if k))
 PY
 }
-twice() { python3 - "$1/log" <<'PY'
-import collections, json, sys
-n = collections.Counter(e["object"] for e in map(json.loads, open(sys.argv[1]))
-                        if e["object"].startswith("POST ") and e.get("server") == 201)
-print(" ".join(f"{k}:{v}" for k, v in n.items() if v > 1))
+# What B has in the namespaces of all cases, for made_anew.
+in_b() {
+    kb get configmap,secret,serviceaccount,service,deployment,statefulset,cronjob,resourcequota,limitrange,\
+role,rolebinding,pvc,ingress -A -o json
+}
+
+# What a proxy before B saw being made in the namespace and is not, under the same uid, in B (the
+# output of in_b); and "saw N" when that were fewer than N.
+made_anew() { # DIR NAMESPACE IN-B N
+    python3 - "$1/log" "$2" "$3" "$4" <<'PY' || echo 'could not be told'
+import json, sys
+log, ns, in_b, least = sys.argv[1:]
+there = {o["metadata"]["uid"] for o in json.load(open(in_b))["items"] if o["metadata"]["namespace"] == ns}
+made = [(e["object"], e["uid"]) for e in map(json.loads, open(log))
+        if e.get("uid") and f"/namespaces/{ns}/" in e["object"] and "dryRun=" not in e["path"]]
+for o, uid in made:
+    if uid not in there:
+        print(o, uid)
+if len(made) < int(least):
+    print("saw", len(made))
 PY
 }
 
 differences() { # COMPARED NAMESPACE: those of compare.py that lie in one namespace
-    python3 - "$1" "$2" <<'PY'
+    python3 - "$1" "$2" <<'PY' || echo 'could not be told'
 import json, sys
 for d in json.load(open(sys.argv[1]))["differences"]:
     if sys.argv[2] in (d["namespace"], d["name"]):

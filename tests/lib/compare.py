@@ -9,6 +9,9 @@ EXCLUDED, what may differ is named in ALLOWED, how things stand is compared by S
 CHECKS look at B alone (compare_checks.py). Every row says why. Whatever no row names is a difference.
 Secret values are shown as digests only.
 
+With --at-least N, fewer than N objects that both have is a difference, too: in each namespace given, in all
+where none is.
+
 Exit: 0 equal, 2 differences, 1 error, 64 wrong use.
 """
 import argparse
@@ -109,6 +112,7 @@ def is_generated(world, account, name):
 class Result:
     def __init__(self):
         self.compared = 0
+        self.by_namespace = collections.Counter()
         self.excluded = {"a": collections.Counter(), "b": collections.Counter()}
         self.allowed = collections.Counter()
         self.held = []
@@ -149,6 +153,10 @@ def compare(wa, wb, options):
         for key, path, text in check.run(wa, wb, left_out):
             if wanted(wa.objects.get(key) or wb.objects[key], options):
                 result.add(check.name, key, path, text=text)
+    for name, n in [(name, result.by_namespace[name]) for name in options.namespaces] or [("", result.compared)]:
+        if n < options.at_least:
+            result.add("at-least", ("Namespace", "", name), "",
+                       text=f"{n} objects were compared, and there should be {options.at_least} or more")
     return result
 
 
@@ -166,6 +174,7 @@ def compare_key(key, a, b, wa, wb, options, result):
         result.add("extra", key, "", a="absent", b="present")
         return
     result.compared += 1
+    result.by_namespace[key[1]] += 1
 
     def allow(rule, where):
         result.allowed[rule] += 1
@@ -275,6 +284,8 @@ def parse(argv):
     p.add_argument("--skip-check", action="append", default=[], choices=[c.name for c in CHECKS])
     p.add_argument("--wait", type=float, default=0, metavar="SECONDS",
                    help="compare again until equal, at most this long")
+    p.add_argument("--at-least", type=int, default=0, metavar="N",
+                   help="so many objects have to be in both (in each -n)")
     p.add_argument("--json", action="store_true")
     return p.parse_args(argv)
 

@@ -686,6 +686,15 @@ class Shown(unittest.TestCase):
                                              "path": "", "a": "present", "b": "absent"}])
         json.dumps(d)
 
+    def test_too_few_is_a_difference_in_each_namespace_given(self):
+        def config(p):
+            p.config()
+        for argv, missing in (([], []), (["--at-least", "2"], []), (["--at-least", "3"], [""]),
+                              (["--at-least", "1", "-n", "app", "-n", "other"], ["other"]),
+                              (["--at-least", "2", "-n", "app", "--namespaced-only"], ["app"])):
+            found = judge(config, compare.parse(argv)).differences
+            self.assertEqual([(d["check"], d["name"]) for d in found], [("at-least", n) for n in missing], argv)
+
 
 class FakeApi(compare_world.Api):
     """Answers from a table of paths."""
