@@ -20,7 +20,7 @@ bed_ready() { # PIECES to reset...
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 
-config() { # writes $work/tandem.yaml; more YAML on stdin is appended
+config() { # [bare]: writes $work/tandem.yaml; bare: clusters and journal alone
     cat >"$work/tandem.yaml" <<YAML
 apiVersion: tandem.dev/v1
 kind: Environment

@@ -4,9 +4,7 @@
 # shellcheck source=tests/upgrade/lib.sh
 . "$(dirname "$0")/lib.sh"
 bed_ready a b
-config bare <<YAML
-select: {namespaces: {include: [settle]}}
-YAML
+config bare
 {
     echo '{apiVersion: v1, kind: Namespace, metadata: {name: settle}}'
     for n in doomed changed quiet; do

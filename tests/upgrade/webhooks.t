@@ -4,9 +4,7 @@
 # shellcheck source=tests/upgrade/lib.sh
 . "$(dirname "$0")/lib.sh"
 bed_ready a b
-config bare <<YAML
-select: {namespaces: {include: [hooks-*]}}
-YAML
+config bare
 
 # A webhook server that lets everything pass and keeps count.
 openssl req -x509 -newkey rsa:2048 -nodes -days 2 -subj /CN=127.0.0.1 \
