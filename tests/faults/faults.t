@@ -62,8 +62,10 @@ for name in "${names[@]}"; do
     faults=$(fired "$dir")
     [ "$(tr ' ' '\n' <<<"$faults" | awk -F= '{n += $2} END {print n + 0}')" -ge "${least[$name]}" ]
     tap_result $? "$name: there were ${least[$name]} faults or more ($faults)" "$faults"
+    made_least=$made
+    [[ $name != restart-* ]] || made_least=30 # an answer that the server sent as it died was not seen
     [ "${side[$name]}" = a ] ||
-        is "$name: what was made is what is there" "$(made_anew "$dir" "$stamp-$name" "$work/in-b" "$made")" ''
+        is "$name: what was made is what is there" "$(made_anew "$dir" "$stamp-$name" "$work/in-b" "$made_least")" ''
     is "$name: B is complete and correct" "$(differences "$work/compared" "$stamp-$name")" ''
 done
 
