@@ -276,20 +276,36 @@ static int authenticated(struct call *k, struct http_resp *ret, struct kube_sent
 }
 
 /* An API server that starts serves before it has read the roles, and then forbids what they allow
- * (kube-apiserver, registry/rbac: the authorizer's informers are not waited for). */
-static bool starts_anew(const struct call *k, const struct http_resp *resp) {
+ * (kube-apiserver, registry/rbac: the authorizer's informers are not waited for). The connections
+ * may all have been idle meanwhile, or a balancer's, so that none was seen to be lost. */
+static bool lost_lately(const struct call *k) {
     uint64_t lost = atomic_load(&k->c->lost_ms);
-    return resp->status == 403 && atomic_load(&k->c->patience_ms) && lost &&
-           clock_now_ms() - lost < ROLES_MS && !k->req->no_retry && !is_cancelled(k);
+    return lost && clock_now_ms() - lost < ROLES_MS;
+}
+
+/* Everybody may ask for the version (ClusterRole system:public-info-viewer), and a session has. */
+static bool knows_no_roles(const struct call *k) {
+    AUTO_ARENA a = arena_new();
+    struct kube_req req = {.method = "GET", .path = "/version", .no_retry = true};
+    struct call v = {.c = k->c, .req = &req, .a = a, .read = true};
+    struct http_resp resp;
+    struct kube_sent sent = {0};
+    v.url = full_url(&v);
+    return authenticated(&v, &resp, &sent, NULL) >= 0 && resp.status == 403;
 }
 
 static int allowed(struct call *k, struct http_resp *ret, struct kube_sent *sent, struct err *e) {
-    uint64_t end = clock_now_ms() + atomic_load(&k->c->patience_ms);
-    for (;;) {
+    uint64_t patience = k->req->no_retry ? 0 : atomic_load(&k->c->patience_ms);
+    uint64_t end = clock_now_ms() + patience;
+    for (bool once_more = true;; clock_sleep_ms(ROLES_EVERY_MS)) {
         int r = authenticated(k, ret, sent, e);
-        if (r < 0 || !starts_anew(k, ret) || clock_now_ms() >= end)
+        if (r < 0 || ret->status != 403 || clock_now_ms() >= end || is_cancelled(k))
             return r;
-        clock_sleep_ms(ROLES_EVERY_MS);
+        if (lost_lately(k) || knows_no_roles(k))
+            continue;
+        if (!once_more) /* they may have been read between the two questions */
+            return r;
+        once_more = false;
     }
 }
 

@@ -154,23 +154,30 @@ static void patience(void **state) {
     }
 }
 
-/* A 403 right after a lost connection is that of a server which has not read the roles yet. */
+/* A 403 right after a lost connection, or when not even the version may be asked for, is that of a
+ * server which has not read the roles yet. */
 static void forbidden_while_it_starts(void **state) {
     (void)state;
     static const struct {
         const char *what;
         bool lost;
+        unsigned no_version, forbidden; /* times */
         uint32_t patience_ms;
         int want;
     } rows[] = {
-        {"after a loss", true, 60000, 0},
-        {"without patience", true, 0, -EACCES},
-        {"without a loss", false, 60000, -EACCES},
+        {"after a loss", true, 0, 3, 60000, 0},
+        {"without patience", true, 3, 3, 0, -EACCES},
+        {"without a loss", false, 0, 3, 60000, -EACCES},
+        {"without a loss, and nobody may anything", false, 3, 3, 60000, 0},
+        {"read between the two questions", false, 2, 3, 60000, 0},
+        {"read, and it is forbidden all the same", false, 1, 4, 60000, -EACCES},
     };
     for (size_t i = 0; i < COUNT_OF(rows); i++) {
         struct api_row script[] = {{"GET /first ", 200, "{}"},
                                    {"GET /lost ", .end = API_RESET, .times = 1},
-                                   {"POST /then", 403, "{}", .times = 3},
+                                   {rows[i].no_version ? "GET /version " : "no such", 403, "{}",
+                                    .times = rows[i].no_version},
+                                   {"POST /then", 403, "{}", .times = rows[i].forbidden},
                                    {NULL, 200, "{}"}};
         struct bench b = BENCH(script);
         struct kube_resp resp;
