@@ -3,7 +3,8 @@
  * The points are what a crash can fall between: each commit of the journal, each write handed over
  * to the network, each answer to one. With TANDEM_CRASH_AT=N the Nth that is reached raises
  * SIGKILL; TANDEM_CRASH_COUNT=FILE keeps the number of points reached so far in FILE, and
- * TANDEM_CRASH_BATCH=N has the journal of a migration commit N objects at a time. Any thread. */
+ * TANDEM_CRASH_BATCH=N has the journal of a migration commit N objects at a time. TANDEM_TIMEOUT_MS
+ * is the longest that a request may take. Any thread. */
 #pragma once
 
 #include "base/util.h"

@@ -3,6 +3,7 @@
 #include <strings.h>
 
 #include "base/clock.h"
+#include "base/fault.h"
 #include "net/http_impl.h"
 
 enum { CONNECT_TIMEOUT_MS = 5000, TIMEOUT_MS = 60000, CONNECTION_AGE_S = 50 };
@@ -183,6 +184,7 @@ static void set_timeouts(const struct call *call) {
     const struct http_req *req = call->req;
     uint32_t connect = req->connect_timeout_ms ? req->connect_timeout_ms : CONNECT_TIMEOUT_MS;
     uint32_t whole = req->timeout_ms ? req->timeout_ms : TIMEOUT_MS;
+    whole = MIN(whole, FAULT_NUMBER("TANDEM_TIMEOUT_MS", UINT32_MAX));
     SET(CURLOPT_CONNECTTIMEOUT_MS, (long)MIN(connect, (uint32_t)INT_MAX));
     SET(CURLOPT_TIMEOUT_MS, whole == UINT32_MAX ? 0L : (long)MIN(whole, (uint32_t)INT_MAX));
 }

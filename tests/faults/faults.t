@@ -7,7 +7,8 @@
 bed_ready a b
 stamp=f$$
 side_by_side=${TANDEM_CASES:-6}
-made=60 # objects of a namespace, at least
+TANDEM_FAULTS=${TANDEM_FAULTS:-$root/build-faults/src/cli/tandem}
+made=68 # objects of a namespace, at least
 
 wanted=" $* "
 names=()
@@ -18,15 +19,22 @@ while read -r name s u n r; do
     side[$name]=$s user[$name]=$u least[$name]=$n rules[$name]=$r
 done < <(sed '/^#/d' "$root/tests/faults/cases")
 
-for name in "${names[@]}"; do objects "$stamp-$name"; echo ---; done >"$work/objects.yaml"
-ok 'objects are in A' ka create -f "$work/objects.yaml"
+as_many() { while [ "$(jobs -pr | wc -l)" -ge "$side_by_side" ]; do wait -n; done; }
+for name in "${names[@]}"; do
+    as_many
+    { load "$stamp-$name" 2>&1 || echo "$name"; } >"$work/load.$name" &
+done
+wait
+is 'objects are in A' "$(cat "$work"/load.*)" ''
 
 run_case() { # NAME
     local dir=$work/$1 start=$SECONDS
     mkdir "$dir"
     sed -e "s|@DIR@|$dir|g" -e "s|@ROOT@|$root|g" <<<"${rules[$1]}" >"$dir/rules.json"
     proxied "$dir" "${side[$1]}" "${user[$1]}" || return
-    timeout 200 "$TANDEM" migrate -f "$dir/tandem.yaml" -n "$stamp-$1" --yes --unclassified=run --settle 30s \
+    local tandem=$TANDEM
+    [[ $1 != stall-* ]] || [ ! -x "$TANDEM_FAULTS" ] || tandem=$TANDEM_FAULTS
+    TANDEM_TIMEOUT_MS=8000 timeout 200 "$tandem" migrate -f "$dir/tandem.yaml" -n "$stamp-$1" --yes --unclassified=run --settle 30s \
         >"$dir/out" 2>"$dir/err" </dev/null
     echo $? >"$dir/exit"
     kill "$(cat "$dir/pid")"
@@ -36,7 +44,7 @@ run_case() { # NAME
 # What concerns a whole cluster comes last and alone.
 for name in "${names[@]}"; do
     [[ $name = restart-* ]] && continue
-    while [ "$(jobs -pr | wc -l)" -ge "$side_by_side" ]; do wait -n; done
+    as_many
     run_case "$name" &
 done
 wait
@@ -53,6 +61,7 @@ python3 "$root/tests/lib/compare.py" "${names[@]/#/--namespace=$stamp-}" --names
 [ "$got" = 0 ] || [ "$got" = 2 ]
 tap_result $? "the comparison was made ($got)" "$(cat "$work/err")"
 in_b >"$work/in-b"
+exits 'fields are owned by whom they are in A' 0 python3 "$root/tests/lib/owners.py" "${names[@]/#/$stamp-}"
 
 for name in "${names[@]}"; do
     dir=$work/$name
@@ -62,6 +71,7 @@ for name in "${names[@]}"; do
     faults=$(fired "$dir")
     [ "$(tr ' ' '\n' <<<"$faults" | awk -F= '{n += $2} END {print n + 0}')" -ge "${least[$name]}" ]
     tap_result $? "$name: there were ${least[$name]} faults or more ($faults)" "$faults"
+    is "$name: of each rule" "$(unfired "$dir")" ''
     made_least=$made
     [[ $name != restart-* ]] || made_least=30 # an answer that the server sent as it died was not seen
     [ "${side[$name]}" = a ] ||

@@ -97,6 +97,26 @@ YAML
     done
 }
 
+# More for it that several managers have applied: two of each, and one alone.
+applied() { # one|other NAMESPACE
+    local i
+    printf 'apiVersion: apps/v1\nkind: Deployment\nmetadata: {name: applied, namespace: %s, labels: {%s: "1"}}\n' "$2" "$1"
+    [ "$1" = other ] || echo 'spec: {replicas: 1, selector: {matchLabels: {app: a}}, template: {metadata: {labels: {app: a}}, spec: {containers: [{name: c, image: i}]}}}'
+    for i in 1 2 3 4 5; do
+        [ "$1$i" = other5 ] || [ "$1$i" = other4 ] ||
+            printf -- '---\napiVersion: v1\nkind: ConfigMap\nmetadata: {name: a%s, namespace: %s}\ndata: {%s: "%s"}\n' \
+                "$i" "$2" "$1" "$i"
+    done
+}
+
+load() { # NAMESPACE: all of it in A
+    local m
+    objects "$1" | ka create -f - >/dev/null || return
+    for m in one other; do
+        applied $m "$1" | ka apply --server-side --field-manager=$m -f - >/dev/null || return
+    done
+}
+
 # How the proxied user is known: a client certificate does not get through the proxy.
 user_of() { # DIR SIDE token|file|exec
     local n
@@ -152,6 +172,14 @@ n = collections.Counter(json.loads(l).get("fault", "") for l in open(sys.argv[1]
 print(" ".join(f"{k}={v}" for k, v in sorted(n.items()) if k))
 PY
 }
+unfired() { # DIR: rules that met no request
+    python3 - "$1/log" "$1/rules.json" <<'PY' || echo 'could not be told'
+import json, sys
+came = {json.loads(l).get("fault") for l in open(sys.argv[1])}
+print(*(r["name"] for r in json.load(open(sys.argv[2])) if r["name"] not in came))
+PY
+}
+
 # What B has in the namespaces of all cases, for made_anew.
 in_b() {
     kb get configmap,secret,serviceaccount,service,deployment,statefulset,cronjob,resourcequota,limitrange,\
