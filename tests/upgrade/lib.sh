@@ -56,6 +56,18 @@ smoke:
 YAML
 }
 
+# For tests that kill: the binary with fault points (src/base/fault.h), and `exits NAME 137 killed_at N
+# COMMAND...`, tandem's command killed at its Nth point.
+needs_faults() {
+    TANDEM_FAULTS=${TANDEM_FAULTS:-$root/build-faults/src/cli/tandem}
+    [ -x "$TANDEM_FAULTS" ] || skip_all "no binary with fault points at $TANDEM_FAULTS (tests/run builds it)"
+}
+killed_at() { # N COMMAND...
+    local at=$1
+    shift
+    TANDEM_CRASH_AT=$at "$TANDEM_FAULTS" "$@"
+}
+
 t() { "$TANDEM" "$@" -f "$work/tandem.yaml" 2>"$work/err"; }
 
 exits() { # NAME WANTED-CODE COMMAND...
