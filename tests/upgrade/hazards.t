@@ -32,6 +32,19 @@ ka patch service -n hz-pos pos-h6-claimed --subresource status --type merge \
 ka patch hpa -n hz-pos pos-h7-cold --subresource status --type merge \
     -p '{"status":{"desiredReplicas":9,"currentReplicas":9}}' >/dev/null
 
+# What a person changed in what each cluster makes by itself.
+ka patch clusterrolebinding cluster-admin --type json \
+    -p '[{"op":"add","path":"/subjects/-","value":{"apiGroup":"rbac.authorization.k8s.io","kind":"User","name":"hz"}}]' >/dev/null
+ka annotate flowschema service-accounts apf.kubernetes.io/autoupdate-spec=false --overwrite >/dev/null
+ka patch flowschema service-accounts --type merge -p '{"spec":{"matchingPrecedence":8999}}' >/dev/null
+ka create clusterrole system:hz --verb=get --resource=pods >/dev/null
+
+present() { # CONTEXT WHAT: names of what is there of it
+    make "$2" | kubectl --context "$1" get -f - -o name --ignore-not-found 2>>"$work/present.err"
+}
+there_a="$(present paas-a crds; present paas-a a; ka get secrets -n hz-neg -o name)"
+there_b="$(present paas-b b)"
+
 exits 'doctor finds blockers' 4 "$TANDEM" doctor -f "$work/tandem.yaml" -o json
 cp "$work/out" "$work/all.json"
 exits 'doctor as SARIF' 4 "$TANDEM" doctor -f "$work/tandem.yaml" -o sarif
@@ -39,12 +52,16 @@ cp "$work/out" "$work/all.sarif"
 
 # --- every id ---
 names() { jq -r --arg id "$1" '.findings[] | select(.id == $id) | "\(.where) \(.object.name // "")"' "$work/all.json"; }
-skip=' H22-issuer H19-capacity H24-api H24-schema '
+skip=' H22-issuer H19-capacity H24-schema '
+of_b=' H15-no-back-end H25-limits H25-mutator '
 for id in $(jq -r '.runs[0].tool.driver.rules[].id | select(startswith("H"))' "$work/all.sarif"); do
     [[ $skip = *" $id "* ]] && continue
     low=${id,,}
     like "$id names the one" "$(names "$id")" "pos-$low"
     not_ok "$id does not name the other" grep -q "neg-$low" <(names "$id")
+    there=$there_a
+    [[ $of_b = *" $id "* ]] && there=$there_b
+    like "$id: the other is there" "$there" "neg-$low"
 done
 is 'H19-capacity is about CPUs, and not about memory' \
     "$(jq -r '.findings[] | select(.id == "H19-capacity") | "\(.where) \(.what[0:4])"' "$work/all.json")" 'B cpu:'
@@ -57,6 +74,13 @@ like 'a Secret is told of without its value' "$(jq -r '.findings[] | select(.obj
     'a mysql:// address outside'
 not_ok 'no value of a Secret, no password is told' grep -q -e geheim -e 'secret\.example\.com' -e 'PRIVATE KEY' \
     -e "$(awk '/client-key-data/ {print substr($2, 1, 40)}' "$work/kubeconfig")" "$work/all.json" "$work/all.sarif"
+is 'system-tuned names what a person changed in what each cluster has, and nothing that came with a release' \
+    "$(jq -r '.findings[] | select(.id == "system-tuned" and (.object.name | startswith("system:bed:") | not)) | "\(.where): \(.what)"' \
+        "$work/all.json" | sort)" "ClusterRoleBinding cluster-admin: only the source's has subject User hz
+FlowSchema service-accounts: the destination made its own, and differs in \
+/metadata/annotations/apf.kubernetes.io~1autoupdate-spec, /spec/matchingPrecedence"
+is 'a role of that prefix that neither cluster made is recreated' \
+    "$(t explain clusterrole/system:hz -o json | jq -r .rule)" recreate
 is 'what no check sees is listed' "$(jq -r '[.notCheckable[].hazard] | contains([29, 40])' "$work/all.json")" true
 
 # --- SARIF ---
@@ -80,6 +104,13 @@ like 'it is counted' "$(cat "$work/out")" '1 silenced \(--all shows them\)'
 not_ok 'and not shown' grep -q 'pos-h6-load-balancer /spec/type' "$work/out"
 exits '--all' 4 "$TANDEM" doctor -f "$work/tandem.yaml" --all
 like '--all shows it with its reason' "$(cat "$work/out")" 'silenced: budgeted'
+
+# --- issuers that are the same ---
+bed restart b apiserver --arg b.apiserver=--service-account-issuer=https://a.bed.tandem.dev >>"$work/bed.log" 2>&1
+is 'B issues tokens as A does' "$(kb get --raw /.well-known/openid-configuration | jq -r .issuer)" https://a.bed.tandem.dev
+exits 'doctor with one issuer' 4 "$TANDEM" doctor -f "$work/tandem.yaml" -o json
+is 'H22-issuer names none' "$(jq -r '[.findings[] | select(.id == "H22-issuer")] | length' "$work/out")" 0
+bed restart b apiserver >>"$work/bed.log" 2>&1
 
 # --- no rights ---
 exits 'doctor without any right' 4 "$TANDEM" doctor --context-a paas-a-nobody --context-b paas-b-nobody

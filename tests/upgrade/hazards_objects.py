@@ -26,6 +26,15 @@ def crd(group, kind, plural=None, versions=("v1",), **spec):
                                   for i, v in enumerate(versions)], **spec}}
 
 
+def closed(kind, plural, fields, version="v1"):
+    """A definition that knows these fields of spec alone."""
+    out = crd("hz.example.com", kind, plural, (version,))
+    spec = {"type": "object", "properties": {f: {"type": "string"} for f in fields}}
+    out["spec"]["versions"][0]["schema"] = {"openAPIV3Schema": {
+        "type": "object", "properties": {"spec": spec}}}
+    return out
+
+
 def obj(api, kind, name, ns=None, notes=None, labels=None, **rest):
     meta = {"name": name}
     meta.update({k: v for k, v in (("namespace", ns), ("annotations", notes), ("labels", labels))
@@ -226,6 +235,10 @@ def objects_a():
     out += both("h23-ip-block", "networking.k8s.io/v1", "NetworkPolicy", policy("10.96.0.0/16"),
                 policy("203.0.113.0/24"))
     out += run("h24-last-applied", {}, {})
+    out += [obj("hz.example.com/v1", "Api24", "pos-h24-api", "hz-pos"),
+            obj("hz.example.com/v1", "Lamp", "neg-h24-api", "hz-neg")]
+    out += both("h24-schema", "hz.example.com/v1", "Schema24", {"spec": {"size": "1", "more": "x"}},
+                {"spec": {"size": "1"}})
     out += [obj("v1", "LimitRange", "neg-h25-limits", "hz-neg", spec={"limits": []})]
     out += [obj("v1", "Secret", "pos-h26-sealing-key", "kube-system", labels=sealing),
             obj("v1", "Secret", "neg-h26-sealing-key", "hz-neg", labels=sealing)]
@@ -296,11 +309,16 @@ def main():
                       spec={"group": "pos-h16-api-down.example.com", "version": "v1",
                             "groupPriorityMinimum": 1, "versionPriority": 1,
                             "insecureSkipTLSVerify": True,
-                            "service": {"namespace": "hz-pos", "name": "hook"}})]
+                            "service": {"namespace": "hz-pos", "name": "hook"}}),
+                  crd("neg-h16-api-down.example.com", "Up"),
+                  closed("Api24", "api24s", ["size"]),
+                  closed("Schema24", "schema24s", ["size", "more"])]
     elif what == "crds-b":
         items = [crd("external.metrics.k8s.io", "Metric"),
                  crd("hz.example.com", "Pos24", "pos-h24-crd-version"),
-                 crd("hz.example.com", "Neg24", "neg-h24-crd-version")]
+                 crd("hz.example.com", "Neg24", "neg-h24-crd-version"),
+                 closed("Api24", "api24s", ["size"], "v2"),
+                 closed("Schema24", "schema24s", ["size"])]
     else:
         items = objects_a() if what == "a" else objects_b()
     print(json.dumps({"apiVersion": "v1", "kind": "List", "items": items}))

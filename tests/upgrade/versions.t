@@ -56,9 +56,23 @@ Gadget plain create recreate
 Gadget refused block schema-refused
 Gizmo g block api-missing
 Late l create recreate'
+# As findings: each names its objects, and neither the one that fits nor what a dry run alone tells.
+t doctor -o json >"$work/doctor.json"
+found() { jq -r --arg id "$1" '[.findings[] | select(.id == $id and .object.namespace == "vers") |
+    "\(.severity) \(.object.kind) \(.object.name)"] | sort | join(", ")' "$work/doctor.json"; }
+is 'H24-schema names what would lose a field or be refused' "$(found H24-schema)" \
+    'blocker Gadget lost, blocker Gadget refused'
+is 'H24-api names what B does not serve' "$(found H24-api)" 'blocker Gizmo g'
 is 'a dry run tells the rest' "$(plan | grep -e big -e plain)" 'Gadget big block dry-run-refused
 Gadget plain create recreate'
 is 'nothing came of it' "$(kb get ns vers -o name --ignore-not-found; kb get gadgets -A -o name)" ''
+t plan -o json >"$work/plan.json"
+is 'a plan as data says what was asked' "$(jq -c '.dryRun | [.mode, .left, .refused, .sent == .passed + .refused]' \
+    "$work/plan.json")" '["doubt",0,1,true]'
+exits 'a plan as data of a namespace that is not there' 0 t plan -o json -n nowhere
+is 'warns in the data' "$(jq -r '.warnings[]' "$work/out")" 'the source has no namespace nowhere'
+exits 'and once more' 0 "$TANDEM" plan -o json -n nowhere -f "$work/tandem.yaml"
+like 'on stderr as well' "$(cat "$work/err")" 'the source has no namespace nowhere'
 exits 'under --read-only' 0 t plan --read-only
 like 'none is sent and that is said' "$(cat "$work/out")" 'stay in doubt.*No dry run was sent'
 like 'nor is it counted' "$(cat "$work/err")" 'B: [0-9]+ reads, 0 writes'

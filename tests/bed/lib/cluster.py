@@ -98,7 +98,9 @@ class Cluster:
         path = self.bed.program(tool.get(piece, f"kubernetes-{version}"), program)
         flags = getattr(self, "flags_" + piece.replace("-", "_"))()
         extra = self.bed.state["args"].get(f"{self.name}.{piece}", [])
-        return [path, *(f"--{k}={v}" for k, v in flags.items()), *extra]
+        # In place of, not beside: some flags add up.
+        given = {word.lstrip("-").partition("=")[0] for word in extra}
+        return [path, *(f"--{k}={v}" for k, v in flags.items() if k not in given), *extra]
 
     def flags_etcd(self):
         client, peer = (f"http://127.0.0.1:{self.port(p)}" for p in ("etcd", "etcd-peer"))
