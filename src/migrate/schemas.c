@@ -124,8 +124,7 @@ void schemas_settle(struct schemas *s, struct kind *kinds, size_t n, const struc
         AUTO_ARENA of_dst = arena_new();
         uint64_t start = clock_now_ms();
         struct documents d = {.s = s, .gv = index_name(of_src, k->src), .a = {of_src, of_dst}};
-        if (k->dst)
-            documents(&d);
+        documents(&d); /* though the destination lack this one: it settles the others too */
         for (size_t i = 0; i < n; i++) {
             const struct kube_resource *r = kinds[i].src;
             if (!str_eq(r->group, k->src->group) || !str_eq(r->version, k->src->version))
