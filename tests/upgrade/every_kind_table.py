@@ -498,9 +498,8 @@ DIFFERS = {
     ("Job.batch", "/spec/template/metadata/labels/batch.kubernetes.io~1controller-uid"),
     ("Job.batch", "/spec/template/metadata/labels/controller-uid"),
     ("PersistentVolume", "/spec/claimRef/resourceVersion"), ("PersistentVolume", "/spec/claimRef/uid"),
-    # Filled from a snapshot that is in neither; the server writes dataSource after dataSourceRef.
-    *(("PersistentVolumeClaim", f"/spec/{ref}/{key}") for ref in ("dataSource", "dataSourceRef")
-      for key in ("apiGroup", "kind", "name")),
+    # Filled from a snapshot that is in neither.
+    *(("PersistentVolumeClaim", f"/spec/dataSourceRef/{key}") for key in ("apiGroup", "kind", "name", "namespace")),
     ("Service", "/spec/clusterIP"), ("Service", "/spec/clusterIPs/*"), ("Service", "/spec/ports/*/nodePort"),
     ("Pod", "/spec/volumes/*/name"), ("Pod", "/spec/containers/*/volumeMounts/*/name"),
     ("Pod", "/spec/initContainers/*/volumeMounts/*/name"),
