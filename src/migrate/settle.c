@@ -115,9 +115,13 @@ static int look_at_kind(struct world *w, const struct kind *k, struct err *e) {
     struct join j = {.pair = look_at_pair, .again = expect_all, .ctx = &l};
     expect_all(&l);
     int r = join_kind(w, k, &j, e);
-    for (size_t i = 0; r >= 0 && i < world_count(w); i++) {
+    for (size_t i = 0; i < world_count(w); i++) {
         struct object *o = world_at(w, i);
-        if (o->kind == k && is_looked_at(o) && o->fate == FATE_GONE)
+        if (o->kind != k || !is_looked_at(o) || o->fate != FATE_GONE)
+            continue;
+        if (r < 0)
+            o->fate = FATE_FINE; /* a list that ended early tells nothing of what it lacks */
+        else
             say(w, o, "it was written and is gone from the destination");
     }
     return r;

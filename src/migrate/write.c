@@ -295,10 +295,13 @@ static int create_once(struct world *w, struct item *it, struct arena *a, struct
     struct kube_resp resp = {0};
     it->requests++;
     int r = kube_do(world_opts(w)->dst, a, &req, &resp, e);
+    if (r >= 0 && keep_answer(it, a, &resp, e) >= 0)
+        return 0;
     if (r >= 0)
-        return keep_answer(it, a, &resp, e);
+        r = -EUNKNOWNOUTCOME; /* it is there, and nobody could read the answer */
     /* It may have been stored all the same, also by one that the client has repeated. */
-    it->lost |= e->http >= 500 || (r == -EEXIST && resp.attempts > 1);
+    bool there = r == -EEXIST || (apply && r == -EAGAIN);
+    it->lost |= e->http >= 500 || (there && resp.attempts > 1);
     if (apply && cannot_apply(r, e)) {
         apply_no_more(it);
         *e = (struct err){0};

@@ -44,12 +44,10 @@ static int write_and_settle(struct session *s, void *ctx, struct err *e) {
         .progress_ctx = m->o->progress_ctx,
     };
     uint64_t start = clock_now_ms();
-    session_patience(s, true);
     int r = undo_make_room(s, m->w, e);
     plan_count(m->w, &m->res->before);
     if (r >= 0)
         r = apply_plan(&ao, &m->res->apply, e);
-    session_patience(s, false);
     m->res->write_ms = clock_now_ms() - start;
     if (r < 0)
         return r;
@@ -67,6 +65,13 @@ static int write_and_settle(struct session *s, void *ctx, struct err *e) {
         return err_set(e, -EREMOTEIO, "%zu objects failed or are blocked", bad);
     size_t lost = settled_lost(&m->res->settled);
     return lost ? err_set(e, -EREMOTEIO, "%zu objects did not stay in the destination", lost) : 0;
+}
+
+static int patiently(struct session *s, void *ctx, struct err *e) {
+    session_patience(s, true);
+    int r = write_and_settle(s, ctx, e);
+    session_patience(s, false);
+    return r;
 }
 
 /* What the frozen plan did not show as it is now is not written: its reader has not agreed to it.
@@ -127,7 +132,7 @@ int stage_migrate(struct session *s, struct world *w, const struct migrate_opts 
     bool all = !(s->o.namespaces && s->o.namespaces[0]) && !s->o.label_selector;
     return r < 0 ? r
                  : session_step(s, "migrate", all ? MIGRATE_ALL : "recreate some objects",
-                                write_and_settle, &m, e);
+                                patiently, &m, e);
 }
 
 /* --- activate, deactivate --- */

@@ -16,6 +16,11 @@
 #define TWO                                                                                        \
     "{'apiVersion':'x.io/v1','kind':'Gadget','metadata':{'name':'g','namespace':'n','uid':'a-g',"  \
     "'managedFields':[" ENTRY("jo") "," ENTRY("sam") "]},'spec':{'size':1}}"
+/* One that applied all of it: it is written by applying. */
+#define APPLIED                                                                                    \
+    "{'apiVersion':'x.io/v1','kind':'Gadget','metadata':{'name':'g','namespace':'n','uid':'a-g',"  \
+    "'managedFields':[{'manager':'jo','operation':'Apply','apiVersion':'x.io/v1','fieldsType':"    \
+    "'FieldsV1','fieldsV1':{'f:spec':{'f:size':{}}}}]},'spec':{'size':1}}"
 #define CHILD                                                                                      \
     "{'apiVersion':'x.io/v1','kind':'Gadget','metadata':{'name':'g','namespace':'n','uid':'a-g',"  \
     "'ownerReferences':[{'apiVersion':'x.io/v1','kind':'Gadget','name':'boss','uid':'a-boss',"     \
@@ -118,6 +123,24 @@ static const struct {
        0},
       EXISTS,
       {"GET", 200, LIVE("b-g", "1", ""), NULL, API_WHOLE, 0, 0}},
+     true,
+     EFFECT_DONE,
+     "b-g"},
+    {"half an answer, and it is there",
+     CHILD,
+     {{"POST", 201, "{\"kind\":\"Gadget\",", NULL, API_WHOLE, 1, 0},
+      EXISTS,
+      {"GET", 200, LIVE("b-g", "1", ""), NULL, API_WHOLE, 0, 0}},
+     true,
+     EFFECT_DONE,
+     "b-g"},
+    {"applied, the answer lost, and the client's second refused",
+     APPLIED,
+     {{"PATCH", 201, "", NULL, API_RESET, 1, 0},
+      {"PATCH", 409, STATUS("Conflict", "there is one"), NULL, API_WHOLE, 1, 0},
+      EXISTS,
+      {"GET", 200, LIVE("b-g", "1", OURS), NULL, API_WHOLE, 0, 0},
+      {"PATCH", 200, LIVE("b-g", "1", ""), NULL, API_WHOLE, 0, 0}},
      true,
      EFFECT_DONE,
      "b-g"},
