@@ -2,8 +2,7 @@
 # Every tenth point of tests/crash, with the journal's batches at their default and of one; which
 # tenth depends on the commit, so that commit by commit all of them come up.
 . "$(dirname "$0")/../upgrade/lib.sh"
-TANDEM_FAULTS=${TANDEM_FAULTS:-$root/build-faults/src/cli/tandem}
-[ -x "$TANDEM_FAULTS" ] || skip_all "no binary with fault points at $TANDEM_FAULTS (tests/run builds it)"
+needs_faults
 export TANDEM_FAULTS
 bed_ready a b
 commit=$(git -C "$root" rev-parse HEAD 2>/dev/null || echo 0)
