@@ -20,9 +20,10 @@ while read -r name s u n r; do
 done < <(sed '/^#/d' "$root/tests/faults/cases")
 
 as_many() { while [ "$(jobs -pr | wc -l)" -ge "$side_by_side" ]; do wait -n; done; }
-for name in "${names[@]}"; do
-    as_many
-    { load "$stamp-$name" 2>&1 || echo "$name"; } >"$work/load.$name" &
+for i in 0 1 2 3; do # four clients, each with a quarter
+    mine=()
+    for ((k = i; k < ${#names[@]}; k += 4)); do mine+=("$stamp-${names[k]}"); done
+    [ "${#mine[@]}" = 0 ] || { load "${mine[@]}" 2>&1 || echo "${mine[*]}"; } >"$work/load.$i" &
 done
 wait
 is 'objects are in A' "$(cat "$work"/load.*)" ''

@@ -109,11 +109,11 @@ applied() { # one|other NAMESPACE
     done
 }
 
-load() { # NAMESPACE: all of it in A
-    local m
-    objects "$1" | ka create -f - >/dev/null || return
+load() { # NAMESPACE...: all of them in A
+    local m ns
+    for ns; do objects "$ns"; echo ---; done | ka create -f - >/dev/null || return
     for m in one other; do
-        applied $m "$1" | ka apply --server-side --field-manager=$m -f - >/dev/null || return
+        for ns; do applied $m "$ns"; echo ---; done | ka apply --server-side --field-manager=$m -f - >/dev/null || return
     done
 }
 
