@@ -279,6 +279,39 @@ static bool cannot_apply(int r, const struct err *e) {
     return r == -EINVAL || r == -EOPNOTSUPP || strstr(err_msg(e), "failed to create typed");
 }
 
+/* r: how the create failed. 0 when the object is there as it should be. */
+static int settle_refused(struct world *w, struct item *it, struct arena *a, struct http_cancel *c,
+                          int r, struct err *e) {
+    /* A controller was faster (the default ServiceAccount of a namespace made just now). */
+    if (r == -EEXIST && it->o->kind->merge) {
+        struct err look = {0};
+        bool ours = it->lost && settle_existing(w, it, a, c, &look) >= 0;
+        return ours ? 0 : update_once(w, it, a, c, e);
+    }
+    if (r == -EEXIST) {
+        r = settle_existing(w, it, a, c, e);
+        return r == -ENOENT ? -EAGAIN : r; /* gone again */
+    }
+    /* A Service with a chosen port that is there already is refused for the port, not the name. */
+    if (r == -EINVAL && strstr(err_msg(e), "provided port is already allocated")) {
+        struct err look = {0};
+        if (settle_existing(w, it, a, c, &look) >= 0)
+            return 0;
+    }
+    if (r == -EUNKNOWNOUTCOME) {
+        it->lost = true;
+        struct err look = {0};
+        int found = settle_existing(w, it, a, c, &look);
+        if (found != -ENOENT) {
+            *e = found < 0 ? look : *e;
+            return found;
+        }
+        e->retry = true;
+        return -EAGAIN;
+    }
+    return r;
+}
+
 static int create_once(struct world *w, struct item *it, struct arena *a, struct http_cancel *c,
                        struct err *e) {
     bool apply = it->managers.way == MANAGERS_APPLY;
@@ -311,34 +344,7 @@ static int create_once(struct world *w, struct item *it, struct arena *a, struct
         apply_no_more(it);
         r = -EEXIST;
     }
-    /* A controller was faster (the default ServiceAccount of a namespace made just now). */
-    if (r == -EEXIST && it->o->kind->merge) {
-        struct err look = {0};
-        bool ours = it->lost && settle_existing(w, it, a, c, &look) >= 0;
-        return ours ? 0 : update_once(w, it, a, c, e);
-    }
-    if (r == -EEXIST) {
-        r = settle_existing(w, it, a, c, e);
-        return r == -ENOENT ? -EAGAIN : r; /* gone again */
-    }
-    /* A Service with a chosen port that is there already is refused for the port, not the name. */
-    if (r == -EINVAL && strstr(err_msg(e), "provided port is already allocated")) {
-        struct err look = {0};
-        if (settle_existing(w, it, a, c, &look) >= 0)
-            return 0;
-    }
-    if (r == -EUNKNOWNOUTCOME) {
-        it->lost = true;
-        struct err look = {0};
-        int found = settle_existing(w, it, a, c, &look);
-        if (found != -ENOENT) {
-            *e = found < 0 ? look : *e;
-            return found;
-        }
-        e->retry = true;
-        return -EAGAIN;
-    }
-    return r;
+    return settle_refused(w, it, a, c, r, e);
 }
 
 /* --- update: a merge patch (RFC 7386) of what differs, guarded by resourceVersion --- */
