@@ -97,6 +97,7 @@ static int remember(struct session *s, const struct probe_ns_seen *seen, struct 
 struct probing {
     struct world *w;
     char name[PROBE_NS_NAME_MAX];
+    bool left; /* it could not be deleted */
 };
 
 static int look(struct session *s, void *ctx, struct err *e) {
@@ -116,6 +117,7 @@ static int look(struct session *s, void *ctx, struct err *e) {
         log_warn("namespace %s did not come to rest within ten seconds: what %c makes in each "
                  "namespace may not be known in full",
                  p->name, s->destination);
+    p->left = seen.left;
     if (seen.left)
         log_warn("namespace %s is left in %c: the next `tandem migrate` deletes it", p->name,
                  s->destination);
@@ -123,8 +125,6 @@ static int look(struct session *s, void *ctx, struct err *e) {
                                          : (const char *const[]){NULL});
     if (s->recording)
         r = remember(s, &seen, e);
-    if (r >= 0 && s->recording && !seen.left)
-        r = journal_set(s->journal, open_fact(s), NULL, e);
     strvec_done(&seen.keys);
     return r;
 }
@@ -135,8 +135,12 @@ int probing_look(struct session *s, struct world *w, struct err *e) {
     if (s->o.read_only)
         return err_set(e, -EGUARD, "--read-only: a probe namespace is a write");
     int r = s->recording ? journal_set(s->journal, open_fact(s), p.name, e) : 0;
-    return r < 0 ? r
-                 : session_step(s, STAGE, arena_printf(s->a, "namespace %s", p.name), look, &p, e);
+    if (r >= 0)
+        r = session_step(s, STAGE, arena_printf(s->a, "namespace %s", p.name), look, &p, e);
+    /* After the step: what ends in between is swept, and an open step is ended with it. */
+    if (r >= 0 && s->recording && !p.left)
+        r = journal_set(s->journal, open_fact(s), NULL, e);
+    return r;
 }
 
 /* --- after a crash --- */
