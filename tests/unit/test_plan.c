@@ -290,9 +290,7 @@ static void older_file(void **state UNUSED) {
     json_mut_set_str(doc, root, "hash", hash_sha256_hex(b.p, b.len, hex));
     struct plan_file p;
     assert_int_equal(plan_load(a, save(a, json_mut_write(a, root, NULL)), &p, NULL), 0);
-    map_free(p.digests);
-    map_free(p.verdicts);
-    map_free(p.undecided);
+    plan_done(&p);
     world_free(w);
 }
 
