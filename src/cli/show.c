@@ -44,12 +44,13 @@ void show_warnings(const struct world *w) {
 }
 
 size_t show_left_over(const struct world *w) {
+    AUTO_ARENA a = arena_new();
     const char *const *t = world_left_over(w);
     size_t n = 0;
     for (; t[n]; n++)
         printf("%s  ? %s\n",
                n ? "" : "\ngone from the source, still in the destination (delete them there)\n",
-               t[n]);
+               object_ref_title(a, t[n]));
     return n;
 }
 

@@ -31,6 +31,26 @@ char *object_title(struct arena *a, const struct object *o) {
     return arena_printf(a, "%s %s%s%s", o->kind->src->kind, o->ns, *o->ns ? "/" : "", o->name);
 }
 
+bool object_ref_split(struct arena *a, const char *ref, char *part[4]) {
+    char *p = arena_strdup(a, ref);
+    for (int i = 0; i < 3; i++) {
+        part[i] = p;
+        p = strchr(p, '/');
+        if (!p)
+            return false;
+        *p++ = 0;
+    }
+    part[3] = p;
+    return true;
+}
+
+char *object_ref_title(struct arena *a, const char *ref) {
+    char *part[4];
+    if (!object_ref_split(a, ref, part))
+        return arena_strdup(a, ref);
+    return arena_printf(a, "%s %s%s%s", part[1], part[2], *part[2] ? "/" : "", part[3]);
+}
+
 bool object_is(const struct object *o, const char *group, const char *kind) {
     return str_eq(o->kind->src->kind, kind) && str_eq(o->kind->src->group, group);
 }

@@ -22,6 +22,7 @@ struct kind {
     const struct kube_resource *src;  /* in the version that both serve; the source's own if none */
     const struct kube_resource *dst;  /* the same in the destination; NULL: not served there */
     int wave;                         /* of the kind by the order table; an object may come later */
+    const char *rv;                   /* to watch it from, as it was read; NULL: not listed */
     const char *missing;              /* why it is not served there, once that was asked */
     bool merge;                       /* an object of B's own is completed, not blocked */
     bool shallow;                     /* read by metadata alone, and not from the destination */
@@ -126,6 +127,7 @@ struct object {
     bool clash;     /* a field was changed in both */
     bool fixed;     /* a field would have to change that cannot */
     bool tuned;     /* of the destination's own, and the source's says more; note says what */
+    bool gone;      /* from the source, since it was read (renew.c) */
     bool recreate;  /* V_UPDATE by deleting it and making it anew: a rule says so */
     uint8_t digest[16]; /* salted, of the body that the destination should get */
     int wave;
@@ -145,6 +147,10 @@ char *object_ref_of(struct arena *a, const char *group, const char *kind, const 
                     const char *name);
 /* "Deployment shop/cart", for people. */
 char *object_title(struct arena *a, const struct object *o);
+/* The title of a reference, in a. */
+char *object_ref_title(struct arena *a, const char *ref);
+/* GROUP/KIND/NS/NAME into its four parts, in a; false when ref is none. */
+bool object_ref_split(struct arena *a, const char *ref, char *part[4]);
 bool object_is(const struct object *o, const char *group, const char *kind);
 bool object_is_secret(const struct object *o);
 /* A Validating- or MutatingWebhookConfiguration. */

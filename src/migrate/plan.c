@@ -92,6 +92,13 @@ static yyjson_mut_val *texts(yyjson_mut_doc *d, const char *const *t) {
     return list;
 }
 
+static yyjson_mut_val *titles(yyjson_mut_doc *d, struct arena *a, const char *const *refs) {
+    yyjson_mut_val *list = yyjson_mut_arr(d);
+    for (; *refs; refs++)
+        yyjson_mut_arr_add_strcpy(d, list, object_ref_title(a, *refs));
+    return list;
+}
+
 static yyjson_mut_val *asked(yyjson_mut_doc *d, const struct dryrun *t) {
     static const char *const none[] = {NULL};
     const struct {
@@ -154,7 +161,7 @@ char *plan_json(const struct world *w, struct arena *a, const char *source_uid,
     json_mut_set(d, root, "counts", counts(d, w));
     add_objects(d, a, list, w);
     json_mut_set(d, root, "objects", list);
-    json_mut_set(d, root, "leftOver", texts(d, world_left_over(w)));
+    json_mut_set(d, root, "leftOver", titles(d, a, world_left_over(w)));
     json_mut_set(d, root, "warnings", texts(d, world_warnings(w)));
     if (t)
         json_mut_set(d, root, "dryRun", asked(d, t));

@@ -34,20 +34,6 @@ static bool in_scope(const struct unmigrate_opts *o, const char *kind, const cha
     return matches(o->ns_include, *ns || !str_eq(kind, "Namespace") ? ns : name);
 }
 
-/* GROUP/KIND/NS/NAME into its four parts, in a. */
-static bool split_ref(struct arena *a, const char *ref, char *part[4]) {
-    char *p = arena_strdup(a, ref);
-    for (int i = 0; i < 3; i++) {
-        part[i] = p;
-        p = strchr(p, '/');
-        if (!p)
-            return false;
-        *p++ = 0;
-    }
-    part[3] = p;
-    return true;
-}
-
 /* In the version that it was written in, which its digests are of. */
 static const struct kube_resource *resource_of(const struct undo *u, const char *group,
                                                const char *kind, const char *leaves) {
@@ -96,7 +82,7 @@ static int collect_one(void *ctx, const struct journal_effect *ef) {
         known->linked |= may_link(ef);
         return 0;
     }
-    if (!split_ref(tmp, ef->ref, part) || (u->o->only && !map_has(u->o->only, ef->ref)) ||
+    if (!object_ref_split(tmp, ef->ref, part) || (u->o->only && !map_has(u->o->only, ef->ref)) ||
         !in_scope(u->o, part[1], part[2], part[3]) ||
         (u->volumes_only && !(str_eq(part[1], "PersistentVolume") && !*part[0])))
         return 0;
@@ -153,8 +139,22 @@ static void end(struct undo *u) {
     xfree(u->v);
 }
 
+static int collect_refs(struct undo *u, struct err *e) {
+    int r = 0;
+    for (const char *const *ref = u->o->refs; r >= 0 && *ref; ref++) {
+        AUTO_ARENA a = arena_new();
+        struct journal_effect *v;
+        size_t n;
+        r = journal_effects_of(u->o->journal, a, u->o->run, u->slot, *ref, &v, &n, e);
+        for (size_t i = 0; r >= 0 && i < n; i++)
+            collect_one(u, &v[i]);
+    }
+    return r;
+}
+
 static int collect(struct undo *u, struct err *e) {
-    int r = journal_effects_each(u->o->journal, u->o->run, -1, collect_one, u, e);
+    int r = u->o->refs ? collect_refs(u, e)
+                       : journal_effects_each(u->o->journal, u->o->run, -1, collect_one, u, e);
     if (r >= 0)
         r = find_linked(u, e);
     if (r < 0)
@@ -219,6 +219,11 @@ static void keep_what_stays(struct look *l) {
     l->p->taken = TAKEN_KEPT;
 }
 
+/* Single objects go, not the run. */
+static bool is_partial(const struct undo *u) {
+    return u->o->only || u->o->refs;
+}
+
 static void look_one(struct undo *u, struct look *l) {
     const char *rest = NULL;
     if (!l->p->r || stopped(u))
@@ -226,10 +231,10 @@ static void look_one(struct undo *u, struct look *l) {
     int r = undo_look(u, l, &l->err);
     if (r >= 0 && l->p->act == ACT_DELETE && holds_others(l->p))
         r = undo_rest(u, l->a, l->p, &rest, &l->err);
-    if (r >= 0 && u->o->only)
+    if (r >= 0 && is_partial(u))
         keep_what_stays(l);
     if (r < 0)
-        l->bound = l->p->linked && !u->o->only;
+        l->bound = l->p->linked && !is_partial(u);
     if (r < 0 || rest) {
         l->p->act = ACT_NONE;
         l->p->taken = r < 0 ? TAKEN_FAILED : TAKEN_KEPT;
@@ -393,6 +398,7 @@ static int retain(struct undo *u, struct look *l, const char *const *ns_include,
 static int protect(struct undo *u, struct err *e) {
     struct unmigrate_opts all_of_it = *u->o;
     all_of_it.ns_include = NULL;
+    all_of_it.refs = NULL;
     all_of_it.force = true; /* changed or not: it is the run's */
     struct undo v = begin(u->a, &all_of_it);
     v.volumes_only = true;
@@ -465,8 +471,18 @@ static int run_wave(struct undo *u, struct piece *p, size_t n, size_t before, st
     return r;
 }
 
+/* Would storage go? */
+static bool takes_volumes(const struct undo *u) {
+    for (size_t i = 0; i < u->n; i++)
+        if (u->v[i].r && (holds_others(&u->v[i]) || undo_is(&u->v[i], "", "PersistentVolume") ||
+                          undo_is(&u->v[i], "", "PersistentVolumeClaim")))
+            return true;
+    return false;
+}
+
 static int run_waves(struct undo *u, struct err *e) {
-    int r = u->o->dry_run || u->o->only ? 0 : protect(u, e);
+    bool careful = !u->o->dry_run && !u->o->only && (!u->o->refs || takes_volumes(u));
+    int r = careful ? protect(u, e) : 0;
     for (size_t at = 0; r >= 0 && at < u->n;) {
         size_t n = wave_len(u, at);
         r = run_wave(u, &u->v[at], n, at, e);
@@ -479,21 +495,18 @@ static int run_waves(struct undo *u, struct err *e) {
 
 static void tell(struct undo *u, struct unmigrate_result *ret) {
     struct unmigrate_item **tail = &ret->items;
-    char *part[4];
     ret->total = u->n;
     for (size_t i = 0; i < u->n; i++) {
         const struct piece *p = &u->v[i];
-        AUTO_ARENA tmp = arena_new();
         ret->by[p->taken]++;
-        MUST(split_ref(tmp, p->ref, part));
         struct unmigrate_item *x = arena_new_of(u->a, struct unmigrate_item);
-        *x = (struct unmigrate_item){
-            .title = arena_printf(u->a, "%s %s%s%s", part[1], p->ns, *p->ns ? "/" : "", p->name),
-            .ref = p->ref,
-            .taken = p->taken,
-            .note = p->note && *p->note                              ? p->note
-                    : p->taken == TAKEN_WOULD && undo_brings_back(p) ? "its previous values"
-                                                                     : NULL};
+        *x = (struct unmigrate_item){.title = object_ref_title(u->a, p->ref),
+                                     .ref = p->ref,
+                                     .taken = p->taken,
+                                     .note = p->note && *p->note ? p->note
+                                             : p->taken == TAKEN_WOULD && undo_brings_back(p)
+                                                 ? "its previous values"
+                                                 : NULL};
         *tail = x;
         tail = &x->next;
     }

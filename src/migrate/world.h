@@ -45,7 +45,8 @@ struct world_opts {
     bool tolerate_denied; /* a kind that may not be listed is left out; the caller tells of it */
     bool without_digests; /* object.digest is not made: no plan is frozen or carried out */
     bool read_made;       /* also what a server can tell by a label to be its own (join.c) */
-    bool write_back;      /* reserved for the reverse direction of follow */
+    bool write_back;      /* after the switch: what the run wrote to src goes back to dst, which it
+                             was made from; the user's patches are in it already */
     struct http_cancel *cancel;
     void (*progress)(void *ctx, const char *kind, size_t objects);
     void *progress_ctx;
@@ -84,8 +85,8 @@ size_t world_kinds(const struct world *w, const struct kind **ret);
 const struct kind *world_kind_at(const struct world *w, size_t i);
 const struct kind *world_kind_of(const struct world *w, const char *group, const char *kind);
 const struct kube_discovery *world_discovery(const struct world *w, bool destination);
-/* Objects that a run wrote to the destination and that are gone from the source: titles,
- * NULL-terminated. Nothing is done to them. */
+/* Objects that a run wrote to the destination and that are gone from the source: references,
+ * NULL-terminated. Only `follow` does anything to them. */
 const char *const *world_left_over(const struct world *w);
 /* Problems that no object carries: an API group that could not be read, ... NULL-terminated. */
 const char *const *world_warnings(const struct world *w);

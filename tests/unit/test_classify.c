@@ -605,7 +605,7 @@ static void what_runs_wrote(void **state UNUSED) {
         NULL);
     expect("ours, changed", world_at(w, 0), V_UPDATE, "recreate", false);
     const char *const *left = world_left_over(w);
-    assert_string_equal(left[0], "ConfigMap shop/gone");
+    assert_string_equal(left[0], "/ConfigMap/shop/gone");
     assert_null(left[1]); /* not what others made, nor what was not looked at */
     world_free(w);
     journal_close(j);
