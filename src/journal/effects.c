@@ -45,21 +45,18 @@ static int insert_one(struct journal *j, const char *run, const struct journal_e
     return r;
 }
 
-int journal_effects_begin(struct journal *j, const char *run, struct journal_effect *e, size_t n,
-                          struct err *err) {
-    if (n == 0)
-        return 0;
-    AUTO_ARENA a = arena_new();
-    int64_t *ids = arena_array(a, int64_t, n), now = clock_wall_ms();
-    AUTO_USE u = {0};
-    int r = use_write(&u, j, "record what will be written", err);
+static int insert_all(struct journal *j, const char *run, const struct journal_effect *e, size_t n,
+                      int64_t *ids, struct err *err) {
+    int64_t now = clock_wall_ms();
+    int r = 0;
     for (size_t i = 0; r >= 0 && i < n; i++)
         r = insert_one(j, run, &e[i], now, &ids[i], err);
-    if (r >= 0)
-        r = use_commit(&u, err);
-    for (size_t i = 0; r >= 0 && i < n; i++)
-        e[i].id = ids[i];
     return r;
+}
+
+int journal_effects_begin(struct journal *j, const char *run, struct journal_effect *e, size_t n,
+                          struct err *err) {
+    return journal_effects_turn(j, run, e, n, NULL, 0, err);
 }
 
 static int no_effect(const struct journal *j, const struct journal_effect *e, struct err *err) {
@@ -92,14 +89,28 @@ static int end_one(struct journal *j, const struct journal_effect *e, int64_t no
 
 int journal_effects_end(struct journal *j, const struct journal_effect *e, size_t n,
                         struct err *err) {
-    if (n == 0)
+    return journal_effects_turn(j, NULL, NULL, 0, e, n, err);
+}
+
+int journal_effects_turn(struct journal *j, const char *run, struct journal_effect *begun,
+                         size_t n_begun, const struct journal_effect *ended, size_t n_ended,
+                         struct err *err) {
+    if (n_begun + n_ended == 0)
         return 0;
-    int64_t now = clock_wall_ms();
+    AUTO_ARENA a = arena_new();
+    int64_t *ids = arena_array(a, int64_t, n_begun + 1), now = clock_wall_ms();
     AUTO_USE u = {0};
-    int r = use_write(&u, j, "record what was written", err);
-    for (size_t i = 0; r >= 0 && i < n; i++)
-        r = end_one(j, &e[i], now, err);
-    return r < 0 ? r : use_commit(&u, err);
+    int r =
+        use_write(&u, j, n_begun ? "record what will be written" : "record what was written", err);
+    if (r >= 0)
+        r = insert_all(j, run, begun, n_begun, ids, err);
+    for (size_t i = 0; r >= 0 && i < n_ended; i++)
+        r = end_one(j, &ended[i], now, err);
+    if (r >= 0)
+        r = use_commit(&u, err);
+    for (size_t i = 0; r >= 0 && i < n_begun; i++)
+        begun[i].id = ids[i];
+    return r;
 }
 
 /* --- reading --- */
@@ -132,13 +143,14 @@ int journal_effect_last(struct journal *j, struct arena *a, const char *cluster,
     return r;
 }
 
-int journal_effects_of(struct journal *j, struct arena *a, const char *run, const char *cluster,
-                       const char *ref, struct journal_effect **ret, size_t *n, struct err *err) {
+static int effects_of(struct journal *j, struct arena *a, enum query_name q, const char *run,
+                      const char *cluster, const char *ref, struct journal_effect **ret, size_t *n,
+                      struct err *err) {
     AUTO_USE u = use_read(j, "read an object's effects");
     AUTO_STMT st = NULL;
     struct journal_effect *v = NULL;
     size_t count = 0, cap = 0;
-    int r = query(j, Q_EFFECT_OF, ARGS(TEXT(cluster), TEXT(ref), TEXT(run_or_null(run))), &st, err);
+    int r = query(j, q, ARGS(TEXT(cluster), TEXT(ref), TEXT(run_or_null(run))), &st, err);
     while (r >= 0 && (r = query_next(j, st, err)) > 0)
         *ARENA_PUSH(a, v, count, cap) = read_effect(a, st);
     if (r < 0)
@@ -146,6 +158,28 @@ int journal_effects_of(struct journal *j, struct arena *a, const char *run, cons
     *ret = v;
     *n = count;
     return 0;
+}
+
+int journal_effects_of(struct journal *j, struct arena *a, const char *run, const char *cluster,
+                       const char *ref, struct journal_effect **ret, size_t *n, struct err *err) {
+    return effects_of(j, a, Q_EFFECT_OF, run, cluster, ref, ret, n, err);
+}
+
+int journal_effects_tail(struct journal *j, struct arena *a, const char *run, const char *cluster,
+                         const char *ref, struct journal_effect **ret, size_t *n, struct err *err) {
+    return effects_of(j, a, Q_EFFECT_TAIL, run, cluster, ref, ret, n, err);
+}
+
+int journal_deleted_since(struct journal *j, const char *run, const char *cluster, int64_t since_ms,
+                          void (*fn)(void *ctx, const char *ref, int64_t at_ms), void *ctx,
+                          struct err *err) {
+    AUTO_USE u = use_read(j, "read what was deleted");
+    AUTO_STMT st = NULL;
+    int r = query(j, Q_EFFECT_DELETED, ARGS(TEXT(run_or_null(run)), TEXT(cluster), INT(since_ms)),
+                  &st, err);
+    while (r >= 0 && (r = query_next(j, st, err)) > 0)
+        fn(ctx, (const char *)sqlite3_column_text(st, 0), sqlite3_column_int64(st, 1));
+    return r;
 }
 
 /* Up to PAGE effects behind the one with id `after`; the number read. */

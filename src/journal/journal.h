@@ -91,12 +91,24 @@ int journal_effect_note(struct journal *j, const struct journal_effect *e, struc
  * resource_version, digest, leaves where given; NULL leaves what is there. */
 int journal_effects_end(struct journal *j, const struct journal_effect *e, size_t n,
                         struct err *err);
+/* Both in one transaction, so that they cost one sync of the disk. */
+int journal_effects_turn(struct journal *j, const char *run, struct journal_effect *begun,
+                         size_t n_begun, const struct journal_effect *ended, size_t n_ended,
+                         struct err *err);
 /* The newest effect of ref in cluster over all runs that is not failed; 1 found, 0 none. */
 int journal_effect_last(struct journal *j, struct arena *a, const char *cluster, const char *ref,
                         struct journal_effect *ret, struct err *err);
 /* All effects of ref in cluster by one run, in order of id; in a. */
 int journal_effects_of(struct journal *j, struct arena *a, const char *run, const char *cluster,
                        const char *ref, struct journal_effect **ret, size_t *n, struct err *err);
+/* The same from the newest on that was done and has leaves, or took it back: all that a three-way
+ * comparison needs, however often the object was written. */
+int journal_effects_tail(struct journal *j, struct arena *a, const char *run, const char *cluster,
+                         const char *ref, struct journal_effect **ret, size_t *n, struct err *err);
+/* What a run has deleted in a cluster since then (wall ms), in order. */
+int journal_deleted_since(struct journal *j, const char *run, const char *cluster, int64_t since_ms,
+                          void (*fn)(void *ctx, const char *ref, int64_t at_ms), void *ctx,
+                          struct err *err);
 /* Calls fn for each effect of a run (NULL or "": all runs) in order of id; `only` -1: any state.
  * The connection is free meanwhile: fn may call the journal, and other threads go on writing. What
  * fn is given lives until it returns. A result of fn other than 0 ends the walk and is returned,

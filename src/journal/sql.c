@@ -49,6 +49,14 @@ const char *const sql_query[Q_COUNT] = {
     [Q_EFFECT_OF] = "SELECT " EFFECT_COLUMNS " FROM effect "
                     "WHERE ref = ?2 AND cluster = ?1 AND run IS ?3 ORDER BY id",
 
+    [Q_EFFECT_TAIL] = "SELECT " EFFECT_COLUMNS " FROM effect "
+                      "WHERE ref = ?2 AND cluster = ?1 AND run IS ?3 AND id >= coalesce((SELECT id "
+                      "FROM effect WHERE ref = ?2 AND cluster = ?1 AND run IS ?3 AND state = 1 AND "
+                      "(leaves IS NOT NULL OR verb IN ('delete', 'restore')) "
+                      "ORDER BY id DESC LIMIT 1), 0) ORDER BY id",
+    [Q_EFFECT_DELETED] = "SELECT ref, begun_ms FROM effect WHERE run IS ?1 AND cluster = ?2 "
+                         "AND verb = 'delete' AND state = 1 AND begun_ms >= ?3 ORDER BY id",
+
     [Q_EVENT_TIP] = "SELECT id, hash FROM event ORDER BY id DESC LIMIT 1",
     [Q_EVENT_INSERT] = "INSERT INTO event(id, at_ms, run, actor, what, detail, hash) "
                        "VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",

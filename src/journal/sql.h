@@ -24,6 +24,8 @@ enum query_name {
     Q_EFFECT_LAST,
     Q_EFFECT_PAGE,
     Q_EFFECT_OF,
+    Q_EFFECT_TAIL,
+    Q_EFFECT_DELETED,
     Q_EVENT_TIP,
     Q_EVENT_INSERT,
     Q_EVENTS,
