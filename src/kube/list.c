@@ -38,7 +38,7 @@ struct kube_pager {
     struct arena *a; /* the path */
     const char *path;
     struct sb token; /* of the page to ask for next; empty: the first */
-    struct sb rv;
+    struct sb rv, first_rv;
     unsigned limit; /* of the next page */
     bool done;
     struct http_cancel stop;
@@ -58,7 +58,7 @@ struct kube_pager *kube_pager_new(struct kube_client *c, const struct kube_resou
     p->a = arena_new();
     p->page.a = arena_new();
     p->path = kube_path(p->a, r, p->o.namespace, NULL, NULL);
-    p->token.max = p->rv.max = TOKEN_MAX;
+    p->token.max = p->rv.max = p->first_rv.max = TOKEN_MAX;
     atomic_init(&p->stop.stop, false);
     return p;
 }
@@ -74,6 +74,7 @@ void kube_pager_free(struct kube_pager *p) {
     wait_ahead(p);
     sb_done(&p->token);
     sb_done(&p->rv);
+    sb_done(&p->first_rv);
     arena_free(p->page.a);
     arena_free(p->a);
     xfree(p);
@@ -81,6 +82,10 @@ void kube_pager_free(struct kube_pager *p) {
 
 const char *kube_pager_rv(const struct kube_pager *p) {
     return sb_get(&p->rv);
+}
+
+const char *kube_pager_first_rv(const struct kube_pager *p) {
+    return sb_get(&p->first_rv);
 }
 
 static struct kube_req page_req(const struct kube_pager *p, struct arena *a) {
@@ -156,6 +161,10 @@ static int take_page(struct kube_pager *p, struct arena *a, yyjson_val *root, yy
     if (rv) {
         sb_reset(&p->rv);
         sb_str(&p->rv, rv);
+    }
+    if (rv && !p->token.len) {
+        sb_reset(&p->first_rv);
+        sb_str(&p->first_rv, rv);
     }
     const char *next = json_str(meta, "continue");
     bool stands = p->token.len && str_eq(next, sb_get(&p->token));

@@ -33,6 +33,7 @@ enum kube_event { KUBE_ADDED, KUBE_MODIFIED, KUBE_DELETED, KUBE_BOOKMARK };
 struct kube_watch_opts {
     const char *namespace, *label_selector, *field_selector;
     const char *resource_version; /* from a list */
+    bool metadata_only;           /* PartialObjectMetadata */
     uint32_t timeout_s;           /* server-side end of the watch; 0: 300 */
     struct http_cancel *cancel;
 };

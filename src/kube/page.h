@@ -17,3 +17,6 @@ void kube_pager_ahead(struct kube_pager *p);
 int kube_pager_next(struct kube_pager *p, struct arena *a, yyjson_val **ret_items, struct err *e);
 /* resourceVersion of the newest page; valid while the pager lives. */
 const char *kube_pager_rv(const struct kube_pager *p);
+/* Of the first page: a watch from there misses nothing, also where the server went on with an
+ * inconsistent continue token. "" before the first page. */
+const char *kube_pager_first_rv(const struct kube_pager *p);

@@ -18,6 +18,9 @@ enum {
     RV_MAX = 128,
 };
 
+static const char PARTIAL[] =
+    "application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1,application/json";
+
 struct chunk {
     size_t n;
     char data[];
@@ -194,6 +197,7 @@ int kube_watch(struct kube_client *c, struct arena *a, const struct kube_resourc
     w.req = (struct kube_req){.method = "GET",
                               .path = kube_path(mem, r, o->namespace, NULL, NULL),
                               .query = watch_query(mem, o, seconds),
+                              .accept = o->metadata_only ? PARTIAL : NULL,
                               .lane = "watch",
                               .timeout_ms = (seconds + GRACE_S) * 1000,
                               .on_data = on_data,

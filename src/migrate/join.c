@@ -143,14 +143,19 @@ static const char *without_made(const struct world_opts *o, const struct kube_re
     return NULL;
 }
 
+const char *join_selector(const struct world_opts *o, struct arena *a,
+                          const struct kube_resource *r) {
+    const char *others = without_made(o, r), *chosen = o->label_selector;
+    return chosen && others ? arena_printf(a, "%s,%s", chosen, others) : chosen ? chosen : others;
+}
+
 int join_kind(const struct world *w, const struct kind *k, const struct join *j, struct err *e) {
     const struct world_opts *o = world_opts(w);
     AUTO_ARENA a = arena_new();
-    const char *others = without_made(o, k->src), *chosen = o->label_selector;
-    struct kube_list_opts all = {.label_selector = others, .cancel = o->cancel}, lo = all;
+    struct kube_list_opts all = {.label_selector = without_made(o, k->src), .cancel = o->cancel};
+    struct kube_list_opts lo = all;
     lo.metadata_only = j->metadata_only;
-    if (chosen)
-        lo.label_selector = others ? arena_printf(a, "%s,%s", chosen, others) : chosen;
+    lo.label_selector = join_selector(o, a, k->src);
     lo.namespace = all.namespace = join_namespace(w, k);
     bool sorted = true;
     int n = -ESTALE;
@@ -159,6 +164,8 @@ int join_kind(const struct world *w, const struct kind *k, const struct join *j,
         struct side d = side_open(o->dst, j->destination_denied ? NULL : k->dst, &all);
         side_ahead(&s);
         n = (sorted ? merge_join : table_join)(j, &s, &d, e);
+        if (n >= 0 && j->listed)
+            j->listed(j->ctx, kube_pager_first_rv(s.pager));
         side_close(&s);
         side_close(&d);
         sorted = sorted && n != UNSORTED;

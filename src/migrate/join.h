@@ -14,6 +14,8 @@ struct join {
     void (*pair)(void *ctx, yyjson_val *src, yyjson_val *dst);
     /* The lists begin again: what was given so far does not count. */
     void (*again)(void *ctx);
+    /* Or NULL. The source's resourceVersion from which a watch misses nothing of what was given. */
+    void (*listed)(void *ctx, const char *rv);
     void *ctx;
     bool destination_denied; /* it may not be read there: everything is only in the source */
     bool metadata_only;      /* of the source: items have nothing else */
@@ -24,6 +26,10 @@ struct join {
 /* The one namespace in which objects of k are selected, or NULL: who may read no other must not be
  * asked for all. */
 const char *join_namespace(const struct world *w, const struct kind *k);
+
+/* The label selector with which the source is asked for objects of k, or NULL. In a. */
+const char *join_selector(const struct world_opts *o, struct arena *a,
+                          const struct kube_resource *r);
 
 /* Does a rule of the user's want objects of this kind? It comes before every other. */
 bool join_ruled(const struct world_opts *o, const struct kube_resource *r);
