@@ -34,6 +34,13 @@ static const struct command table[] = {
     {"verify", "", "compare both clusters again, object by object and readiness by readiness",
      "Exit code 0: equal, 2: differences. Held objects count as the same and are listed.",
      "Recreate", cmd_verify},
+    {"follow", "", "keep the destination in step: creates, changes and deletes, live",
+     "Watches everything that is migrated and carries each change over by the same rules, until\n"
+     "^C. Deletes only what this run created; asks before it deletes much (follow.deletes in\n"
+     "tandem.yaml), and always before namespaces, definitions and storage: what asks is listed,\n"
+     "and goes with --approve. --until-synced ends as soon as both are equal. --reverse carries\n"
+     "from the destination back to the source, after the switch.",
+     "Recreate", cmd_follow},
     {"unmigrate", "", "take back what the open run wrote to the destination",
      "Deletes what the run created and gives what it changed its previous values back, in the\n"
      "reverse order, and only that: what somebody has changed since is left and listed. Refused\n"

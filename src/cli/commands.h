@@ -11,6 +11,7 @@ COMMAND(cmd_plan);
 COMMAND(cmd_explain);
 COMMAND(cmd_migrate);
 COMMAND(cmd_verify);
+COMMAND(cmd_follow);
 COMMAND(cmd_activate);
 COMMAND(cmd_smoke);
 COMMAND(cmd_cutover);

@@ -28,6 +28,7 @@ struct item {
      * (which lives during one attempt). */
     bool left_open;
     yyjson_val *answer;
+    yyjson_val *live; /* as it was seen a moment ago, for the first attempt of an update; or NULL */
     char uid[64], rv[32];
     struct err err;
     bool ok;

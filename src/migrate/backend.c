@@ -173,8 +173,8 @@ static int try_hook(struct world *w, yyjson_val *hook, struct http_cancel *c, st
     if (!str_eq(effects, "None") && !str_eq(effects, "NoneOnDryRun"))
         return 0; /* the API server refuses dry runs that would call it */
     for (size_t i = 0; r >= 0 && tried < CANDIDATES_MAX && i < world_count(w); i++) {
+        world_lock(w); /* those of the last wave are still being written, others come (renew.c) */
         const struct object *o = world_at(w, i);
-        world_lock(w); /* those of the last wave are still being written */
         bool there = o->in_dst;
         world_unlock(w);
         bool update = there && o->kind->dst && hook_wants(hook, o, "UPDATE");

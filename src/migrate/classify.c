@@ -73,7 +73,7 @@ static bool decide_by_user(struct world *w, struct object *o) {
     enum verdict v = u && u->verdict ? verdict_of(u->verdict) : V_COUNT;
     if (v == V_COUNT)
         return false;
-    const char *id = arena_printf(w->a, "user-%d", o->user_rule + 1);
+    const char *id = arena_printf(w->text, "user-%d", o->user_rule + 1);
     decide(o, v, id, u->why ? u->why : "a rule of the configuration");
     o->held = v == V_HOLD;
     return true;
@@ -81,7 +81,7 @@ static bool decide_by_user(struct world *w, struct object *o) {
 
 static const struct object *definition_of(const struct world *w, const struct object *o) {
     const struct kube_resource *r = o->kind->src;
-    const char *name = arena_printf(w->a, "%s.%s", r->plural, r->group);
+    const char *name = arena_printf(w->text, "%s.%s", r->plural, r->group);
     return world_find(w, "apiextensions.k8s.io", "CustomResourceDefinition", "", name);
 }
 
@@ -96,9 +96,10 @@ static const char *block_missing_api(struct world *w, const struct object *o) {
     const struct removal *gone = removal_of(r);
     const struct object *crd = definition_of(w, o);
     AUTO_SB b = SB_INIT(0);
-    sb_fmt(&b, "the destination does not serve %s %s", r->plural, kube_api_version(w->a, r));
+    sb_fmt(&b, "the destination does not serve %s %s", r->plural, kube_api_version(w->text, r));
     if (other)
-        sb_fmt(&b, ", only %s, and the source does not serve that", kube_api_version(w->a, other));
+        sb_fmt(&b, ", only %s, and the source does not serve that",
+               kube_api_version(w->text, other));
     if (gone)
         sb_fmt(&b, ": Kubernetes 1.%d removed it; %s%s", gone->minor,
                gone->instead ? "move it to " : "nothing took its place",
@@ -166,7 +167,7 @@ static bool decide_singleton(struct world *w, struct object *o) {
 /* The row's own words, or where the evidence is counted, the numbers. */
 static const char *why_skipped(struct world *w, const struct object *o, const struct rule *r) {
     const struct generated *g = str_eq(r->id, PERNAMESPACE_RULE) ? pernamespace_find(w, o) : NULL;
-    return g && g->by ? arena_printf(w->a,
+    return g && g->by ? arena_printf(w->text,
                                      "the destination makes its own: %s %s is in %zu of %zu "
                                      "namespaces there, written by %s",
                                      o->kind->src->kind, o->name, g->n, g->of, g->by)
@@ -217,7 +218,7 @@ static bool same_owner(const struct owner *x, const struct owner *y) {
 
 void world_add_change(struct world *w, struct object *o, const char *path, const char *src,
                       const char *dst) {
-    struct change *c = arena_new_of(w->a, struct change);
+    struct change *c = arena_new_of(w->text, struct change);
     *c = (struct change){path, src, dst, o->changes};
     o->changes = c;
     o->n_changes++;
@@ -231,7 +232,8 @@ static void compare_owners(struct world *w, struct object *o) {
         const struct owner *y = o->owners_dst;
         while (y && !same_owner(x, y))
             y = y->next;
-        const char *path = arena_printf(w->a, "/metadata/ownerReferences/%s %s", x->kind, x->name);
+        const char *path =
+            arena_printf(w->text, "/metadata/ownerReferences/%s %s", x->kind, x->name);
         if (!y)
             world_add_change(w, o, path, x->name, NULL);
         else if (!world_dst_has_uid(w, y->uid))
@@ -277,7 +279,7 @@ static void note_double(struct world *w, struct object *o) {
     if (o->verdict != V_HOLD || !row || !loose)
         return;
     if (o->ours)
-        world_add_change(w, o, row->path, arena_printf(w->a, "%s (held)", row->value),
+        world_add_change(w, o, row->path, arena_printf(w->text, "%s (held)", row->value),
                          "acts in both clusters");
     else if (!o->n_changes)
         strvec_fmt(&w->warnings,
@@ -297,7 +299,7 @@ static const char *told_apart(struct world *w, const struct object *o, int fate,
     for (const struct change *c = o->changes; c; c = c->next)
         if ((fate == ANY_FATE || c->fate == fate) && n++ < NAMED_MAX)
             sb_fmt(&b, "%s%s", b.len ? ", " : "", c->path);
-    return arena_printf(w->a, "%s%s%s", words, sb_get(&b), n > NAMED_MAX ? ", …" : "");
+    return arena_printf(w->text, "%s%s%s", words, sb_get(&b), n > NAMED_MAX ? ", …" : "");
 }
 
 /* What would go with it, or what nobody would make again, is a person's decision each time. */
@@ -444,10 +446,10 @@ static void block_by_schema(struct world *w, struct object *o) {
     }
     if (!n)
         return;
-    const char *more = n > 1 ? arena_printf(w->a, " (and %zu more fields)", n - 1) : "";
+    const char *more = n > 1 ? arena_printf(w->text, " (and %zu more fields)", n - 1) : "";
     bool lost = worst->kind == CONCERN_LOST;
     decide(o, V_BLOCK, lost ? "schema-lost" : "schema-refused",
-           arena_printf(w->a,
+           arena_printf(w->text,
                         "%s: %s%s; take it out by a rule with a patch, or %s by a rule with "
                         "verdict %s",
                         worst->path, worst->why, more, lost ? "accept the loss" : "try it anyway",
@@ -485,8 +487,26 @@ static void warn_of_owners(struct world *w, const struct object *o) {
             strvec_fmt(&w->warnings,
                        "%s is held, but its owner %s is not: who acts for that one may let it "
                        "loose in the destination; hold the owner too, or its operator",
-                       object_title(w->a, o), object_title(w->a, p));
+                       object_title(w->text, o), object_title(w->text, p));
     }
+}
+
+/* After the rules have spoken. */
+static void decide_rest(struct world *w, struct object *o) {
+    block_broken(o);
+    decide_by_destination(w, o);
+    block_by_schema(w, o);
+    o->wave = wave_of(w, o, OWNER_DEPTH_MAX);
+}
+
+/* What came up after a person was asked is held: that can be undone. */
+void classify_one(struct world *w, struct object *o) {
+    decide_by_rules(w, o);
+    decide_rest(w, o);
+    unclassified_mark_one(w, o);
+    unclassified_decide_one(o, o->undecided ? UNCLASSIFIED_HOLD : UNCLASSIFIED_ASK);
+    scaler_follow_one(w, o);
+    warn_of_owners(w, o);
 }
 
 void classify_all(struct world *w) {
@@ -495,13 +515,8 @@ void classify_all(struct world *w) {
         for (size_t i = 0; i < w->objects.n; i++)
             if (is_definition(w->objects.v[i]) == (definitions == 1))
                 decide_by_rules(w, w->objects.v[i]);
-    for (size_t i = 0; i < w->objects.n; i++) {
-        struct object *o = w->objects.v[i];
-        block_broken(o);
-        decide_by_destination(w, o);
-        block_by_schema(w, o);
-        o->wave = wave_of(w, o, OWNER_DEPTH_MAX);
-    }
+    for (size_t i = 0; i < w->objects.n; i++)
+        decide_rest(w, w->objects.v[i]);
     unclassified_mark(w);
     scalers_follow(w);
     for (size_t i = 0; i < w->objects.n; i++)

@@ -3,6 +3,7 @@
 #include "migrate/hands.h"
 #include "migrate/keep.h"
 #include "migrate/leaves.h"
+#include "migrate/world_impl.h"
 
 /* Does a merge patch descend here, or set a value? */
 static bool descends(yyjson_mut_val *patch, yyjson_mut_val *live) {
@@ -164,10 +165,17 @@ static int describe(struct world *w, struct item *it, struct arena *a, yyjson_va
     return 0;
 }
 
+/* What the run created and nobody else has changed is deleted when the run is taken back: what it
+ * was before this update does not matter to anybody. */
+static bool goes_as_a_whole(struct world *w, const struct item *it, yyjson_val *live) {
+    bool hands = hands_on(live) || !json_get(live, "metadata", "managedFields");
+    return !hands && !it->noted && it->o->ours && !it->o->kind->merge && world_created(w, it->o);
+}
+
 int previous_note(struct world *w, struct item *it, struct arena *a, yyjson_val *live,
                   yyjson_mut_val *patch, struct err *e) {
     const char *note;
-    if (!it->journal)
+    if (!it->journal || goes_as_a_whole(w, it, live))
         return 0;
     int r = describe(w, it, a, live, patch, &note, e);
     if (r < 0)

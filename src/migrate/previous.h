@@ -8,7 +8,10 @@
  * body (keep.h). links stands there when the update gives the object owners: when those go, the
  * garbage collector takes it along, so that it must have its previous ones before. hands tells
  * whether somebody may have changed it by then (hands.h), which cannot be seen afterwards: the
- * update keeps what they changed and gives its fields the owners that they have in the source. */
+ * update keeps what they changed and gives its fields the owners that they have in the source.
+ *
+ * Of what the run created and nobody else has changed nothing is noted: taken back, it is deleted.
+ */
 #pragma once
 
 #include "migrate/apply_impl.h"

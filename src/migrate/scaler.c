@@ -42,10 +42,10 @@ struct object *scaler_target(const struct world *w, const struct scaler *s) {
 
 static void tell(struct world *w, const struct object *o, const struct object *target) {
     char *text =
-        arena_printf(w->a,
+        arena_printf(w->text,
                      "%s is held, but %s, which scales it, may act in both clusters: KEDA will "
                      "start it; hold both, or neither",
-                     object_title(w->a, target), object_title(w->a, o));
+                     object_title(w->text, target), object_title(w->text, o));
     if (!strvec_has(&w->warnings, text))
         strvec_add(&w->warnings, text);
 }
@@ -57,13 +57,14 @@ static void hold(struct world *w, struct object *o, const struct object *target)
         return;
     }
     if (o->verdict == V_SAME)
-        world_add_change(w, o, row->path, arena_printf(w->a, "%s (held)", row->value),
+        world_add_change(w, o, row->path, arena_printf(w->text, "%s (held)", row->value),
                          "acts there, and scales what is held");
     o->verdict = o->verdict == V_CREATE ? V_HOLD : V_UPDATE;
     o->held = true;
     o->undecided = false;
     o->rule = "hold-scaler";
-    o->why = arena_printf(w->a, "it would start %s, which is held", object_title(w->a, target));
+    o->why =
+        arena_printf(w->text, "it would start %s, which is held", object_title(w->text, target));
 }
 
 static void follow(struct world *w, const struct scaler *s) {
@@ -79,6 +80,14 @@ static void follow(struct world *w, const struct scaler *s) {
         tell(w, o, t);
     else
         hold(w, o, t);
+}
+
+void scaler_follow_one(struct world *w, const struct object *o) {
+    const struct scaler *s = w->scalers;
+    while (s && s->o != o)
+        s = s->next;
+    if (s) /* the newest of it comes first */
+        follow(w, s);
 }
 
 void scalers_follow(struct world *w) {

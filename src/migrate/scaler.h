@@ -18,3 +18,5 @@ struct object *scaler_target(const struct world *w, const struct scaler *s);
 /* Holds each whose target is held; again after verdicts have changed. One of which somebody has
  * said that it may act is only told (world_warnings()). */
 void scalers_follow(struct world *w);
+/* The same for o alone, where it is one. */
+void scaler_follow_one(struct world *w, const struct object *o);

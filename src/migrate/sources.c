@@ -42,7 +42,7 @@ static bool ask(struct world *w, const struct wanted *x) {
     int n = look(w, x, true, &e);
     if (n == 0)
         n = look(w, x, false, &e);
-    if (n < 0) {
+    if (n < 0 && !w->renewing) {
         world_lock(w);
         strvec_fmt(&w->warnings, "claims keep the source %s %s%s%s, of which nothing is known: %s",
                    x->kind, x->ns, *x->ns ? "/" : "", x->name, err_msg(&e));

@@ -74,15 +74,42 @@ static void find_lost_hold(const struct world_opts *wo, struct arena *a, const s
     t->hold.field = NULL; /* of the segment, which goes */
 }
 
+static int by_id(const void *x, const void *y) {
+    const struct journal_effect *p = x, *q = y;
+    return p->id < q->id ? -1 : p->id > q->id;
+}
+
+/* What was written last, to either side: after the sync has run the other way for a while, both
+ * agreed on that. */
+static int read_tails(const struct world_opts *wo, struct arena *a, const char *ref,
+                      struct journal_effect **ret, size_t *ret_n, struct err *e) {
+    struct journal_effect *v[2];
+    size_t n[2];
+    for (size_t i = 0; i < 2; i++) {
+        const char slot[2] = {i ? wo->src_slot : wo->dst_slot, 0};
+        int r = journal_effects_tail(wo->journal, a, wo->run, slot, ref, &v[i], &n[i], e);
+        if (r < 0)
+            return r;
+    }
+    *ret = v[0];
+    *ret_n = n[0] + n[1];
+    if (!n[1])
+        return 0;
+    *ret = arena_array(a, struct journal_effect, *ret_n);
+    memcpy(*ret, v[0], n[0] * sizeof **ret);
+    memcpy(*ret + n[0], v[1], n[1] * sizeof **ret);
+    qsort(*ret, *ret_n, sizeof **ret, by_id);
+    return 0;
+}
+
 int three_read(struct world *w, struct arena *a, const struct object *o, yyjson_val *live,
                int64_t own, struct three *ret, struct err *e) {
     const struct world_opts *wo = world_opts(w);
-    const char slot[2] = {wo->dst_slot, 0};
-    struct journal_effect *v;
-    size_t n;
+    struct journal_effect *v = NULL;
+    size_t n = 0;
     if (!wo->journal || !wo->run)
         return 0;
-    int r = journal_effects_of(wo->journal, a, wo->run, slot, object_ref(a, o), &v, &n, e);
+    int r = read_tails(wo, a, object_ref(a, o), &v, &n, e);
     *ret = (struct three){.autoscaled = is_autoscaled(live)};
     if (r < 0 || !choose(w, o, a, own, v, n, ret))
         return r < 0 ? r : 0;

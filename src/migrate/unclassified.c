@@ -91,7 +91,8 @@ static void mark(struct world *w, struct object *o) {
         return;
     o->undecided = true;
     o->rule = "unclassified";
-    o->why = arena_printf(w->a, "looks as if it acts by itself: %s", unclassified_hints(w->a, o));
+    o->why =
+        arena_printf(w->text, "looks as if it acts by itself: %s", unclassified_hints(w->text, o));
 }
 
 static const struct trait *trait_of(const struct world *w, const struct object *o) {
@@ -115,14 +116,28 @@ static void mark_scaler(struct world *w, const struct scaler *s) {
     mark(w, s->o);
 }
 
+static bool hint(const struct world *w, const struct trait *t) {
+    if (!is_open(t->o))
+        return false;
+    t->o->hints |= (uint8_t)(t->hints | (is_served(w, t) ? 0 : HINT_NO_SERVICE));
+    return true;
+}
+
+void unclassified_mark_one(struct world *w, struct object *o) {
+    const struct trait *t = trait_of(w, o); /* the newest of it comes first */
+    const struct scaler *s = w->scalers;
+    if (t && hint(w, t))
+        mark(w, o);
+    while (s && s->o != o)
+        s = s->next;
+    if (s)
+        mark_scaler(w, s);
+}
+
 void unclassified_mark(struct world *w) {
     bool any = false;
-    for (const struct trait *t = w->traits; t; t = t->next) {
-        if (!is_open(t->o))
-            continue;
-        t->o->hints |= (uint8_t)(t->hints | (is_served(w, t) ? 0 : HINT_NO_SERVICE));
-        any = true;
-    }
+    for (const struct trait *t = w->traits; t; t = t->next)
+        any |= hint(w, t);
     if (any)
         look_at_leases(w);
     for (const struct trait *t = w->traits; t && any; t = t->next)

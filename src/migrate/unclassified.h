@@ -12,6 +12,8 @@ int unclassified_mode(const char *word, enum unclassified *ret, struct err *e);
 /* Marks (object.undecided) what is to be created, has a hint, and no verdict by anybody. Reads the
  * source's Leases where there is something to ask about. */
 void unclassified_mark(struct world *w);
+/* The same for one object, without the Leases. */
+void unclassified_mark_one(struct world *w, struct object *o);
 /* The evidence: "no Service selects its pods; it elects a leader". In a. */
 const char *unclassified_hints(struct arena *a, const struct object *o);
 size_t unclassified_count(const struct world *w);

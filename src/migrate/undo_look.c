@@ -61,6 +61,15 @@ static bool was_completed(struct arena *a, const char *ref, const char *previous
            json_parse(a, previous, strlen(previous), &v, NULL) >= 0 && json_str(v, "wrote");
 }
 
+/* What was answered replaces what was sent before it; of what was not, the newest count. */
+static void add_leaves(struct history *h, const struct journal_effect *ef) {
+    if (ef->state == EFFECT_DONE)
+        h->n_leaves = 0;
+    if (h->n_leaves == SETS_MAX)
+        memmove(h->leaves, h->leaves + 1, sizeof *h->leaves * --h->n_leaves);
+    h->leaves[h->n_leaves++] = ef->leaves;
+}
+
 static void add_write(struct arena *a, struct history *h, const struct journal_effect *ef) {
     bool create = str_eq(ef->verb, "create") && !was_completed(a, ef->ref, ef->previous);
     bool another = ef->uid && h->uid && !str_eq(ef->uid, h->uid);
@@ -74,8 +83,8 @@ static void add_write(struct arena *a, struct history *h, const struct journal_e
         h->doubtful = false;
         h->rv = ef->resource_version;
     }
-    if (ef->leaves && h->n_leaves < SETS_MAX)
-        h->leaves[h->n_leaves++] = ef->leaves;
+    if (ef->leaves)
+        add_leaves(h, ef);
     if (!create)
         add_previous(a, h, ef->previous);
 }

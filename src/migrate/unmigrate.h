@@ -46,6 +46,8 @@ struct unmigrate_opts {
     const char *const *ns_include; /* patterns; NULL or empty: everything, also cluster-scoped */
     const struct map *only;        /* refs; NULL: all. Those that the run created are deleted, what
                                       it only updated is left; no volume may be among them */
+    const char *const *refs;       /* the same, for a few: looked up one by one, and volumes may be
+                                      among them; NULL-terminated, or NULL */
     bool dry_run;                  /* look only */
     bool force;                    /* what has moved on is taken back too */
     unsigned writes;               /* in flight; 0: 16 */

@@ -33,8 +33,11 @@ static const char *storage_class(void *ctx, const char *name) {
 }
 
 static bool volume_moves(void *ctx, const char *name) {
-    const struct world *w = ctx;
-    return name && map_has(w->volumes, name);
+    struct world *w = ctx;
+    world_lock(w); /* it may grow while others write (renew.c) */
+    bool moves = name && map_has(w->volumes, name);
+    world_unlock(w);
+    return moves;
 }
 
 static bool service_ip_fits(void *ctx, const char *ip) {
@@ -116,19 +119,34 @@ static void remember_uid(struct world *w, const struct journal_effect *ef) {
     bool done = ef->state == EFFECT_DONE;
     if (ef->uid) {
         uid_set_add(&w->uids_ours, uid_of(ef->uid));
-        if (done && map_has(w->in_doubt, ef->ref))
+        if (done && !w->o.write_back && map_has(w->in_doubt, ef->ref))
             map_put(w->in_doubt, ef->ref, NULL);
     } else if (done || str_eq(ef->verb, "create")) {
         map_put(w->in_doubt, arena_strdup(w->a, ef->ref), w);
     }
 }
 
+/* Of what a run made of it the original may be changed again, whatever its uid. */
+static void remember_original(struct world *w, const struct journal_effect *ef) {
+    if (!w->o.write_back || !is_writing(ef->verb) || ef->state == EFFECT_FAILED)
+        return;
+    uid_set_add(&w->ours, uid_of(ef->ref));
+    note_kind(w, ef->ref);
+    map_put(w->in_doubt, arena_strdup(w->a, ef->ref), w);
+}
+
 static int remember_ours(void *ctx, const struct journal_effect *ef) {
     struct world *w = ctx;
     char slot[2] = {w->o.dst_slot, 0};
-    if (!str_eq(ef->cluster, slot) || !ef->ref)
+    if (!ef->ref)
         return 0;
+    if (!str_eq(ef->cluster, slot)) {
+        remember_original(w, ef);
+        return 0;
+    }
     if (is_writing(ef->verb) && ef->state != EFFECT_FAILED) {
+        if (str_eq(ef->verb, "create"))
+            uid_set_add(&w->made, uid_of(ef->ref));
         uid_set_add(&w->ours, uid_of(ef->ref));
         note_kind(w, ef->ref);
         remember_uid(w, ef);
@@ -143,11 +161,14 @@ static int remember_ours(void *ctx, const struct journal_effect *ef) {
 static struct world *world_make(const struct world_opts *o) {
     struct world *w = xcalloc(1, sizeof *w);
     w->o = *o;
-    w->a = arena_new();
+    w->a = w->text = arena_new();
+    w->uids_since = map_new();
+    w->since = map_new();
     w->kinds_ours = map_new();
     w->odd_uids = map_new();
     w->sa_secrets = map_new();
     w->taken_back = map_new();
+    w->made_since = map_new();
     w->in_doubt = map_new();
     w->consumers = map_new();
     w->selectors = map_new();
@@ -163,12 +184,13 @@ static struct world *world_make(const struct world_opts *o) {
     return w;
 }
 
-static int read_journal(struct world *w, struct err *e) {
+int world_read_journal(struct world *w, struct err *e) {
     if (!w->o.journal || !w->o.run)
         return 0;
     int r = journal_effects_each(w->o.journal, w->o.run, -1, remember_ours, w, e);
     uid_set_sort(&w->ours);
     uid_set_sort(&w->uids_ours);
+    uid_set_sort(&w->made);
     return r;
 }
 
@@ -202,7 +224,7 @@ int world_new(const struct world_opts *o, struct world **ret, struct err *e) {
     if (r < 0 && e)
         *e = d.e[bad];
     if (r >= 0)
-        r = read_journal(w, e);
+        r = world_read_journal(w, e);
     if (r >= 0)
         r = inventory_kinds(w, e);
     return hand_out(w, r, ret);
@@ -211,7 +233,7 @@ int world_new(const struct world_opts *o, struct world **ret, struct err *e) {
 int world_offline(const struct world_opts *o, const struct world_side *src,
                   const struct world_side *dst, struct world **ret, struct err *e) {
     struct world *w = world_make(o);
-    int r = read_journal(w, e);
+    int r = world_read_journal(w, e);
     for (size_t i = 0; r >= 0 && i < dst->n; i++)
         if (str_eq(dst->items[i].resource->kind, "ServiceCIDR"))
             r = add_range(w, dst->items[i].body, e);
@@ -232,10 +254,14 @@ void world_free(struct world *w) {
     uid_set_done(&w->uids_dst);
     uid_set_done(&w->ours);
     uid_set_done(&w->uids_ours);
+    map_free(w->uids_since);
+    map_free(w->since);
     map_free(w->kinds_ours);
     map_free(w->odd_uids);
     map_free(w->sa_secrets);
     map_free(w->taken_back);
+    map_free(w->made_since);
+    uid_set_done(&w->made);
     map_free(w->in_doubt);
     map_free(w->consumers);
     map_free(w->selectors);
@@ -320,7 +346,10 @@ struct object *world_by_uid(const struct world *w, struct uid uid) {
 }
 
 bool world_dst_has_uid(const struct world *w, struct uid uid) {
-    return uid_given(uid) && uid_set_has(&w->uids_dst, uid);
+    char text[UID_TEXT_MAX];
+    return uid_given(uid) &&
+           (uid_set_has(&w->uids_dst, uid) ||
+            (map_len(w->uids_since) && map_has(w->uids_since, uid_text(uid, text))));
 }
 
 void world_set_uid_dst(struct world *w, struct object *o, const char *uid) {
@@ -344,13 +373,27 @@ const char *world_uid_dst(struct world *w, struct arena *a, const struct object 
 bool world_wrote(const struct world *w, const char *group, const char *kind, const char *ns,
                  const char *name, const char *uid) {
     char ref[REF_MAX];
-    if (!w->ours.n)
+    if (!w->ours.n && !map_len(w->since))
         return false;
     int n = snprintf(ref, sizeof ref, "%s/%s/%s/%s", group, kind, ns ? ns : "", name);
-    if (n < 0 || (size_t)n >= sizeof ref || !uid_set_has(&w->ours, uid_of(ref)) ||
-        map_get(w->taken_back, ref))
+    if (n < 0 || (size_t)n >= sizeof ref)
+        return false;
+    if (map_has(w->since, ref)) {
+        const char *since = map_get(w->since, ref);
+        return since && (str_empty(uid) || str_eq(uid, since));
+    }
+    if (!uid_set_has(&w->ours, uid_of(ref)) || map_get(w->taken_back, ref))
         return false;
     return str_empty(uid) || uid_set_has(&w->uids_ours, uid_of(uid)) || map_get(w->in_doubt, ref);
+}
+
+bool world_created(struct world *w, const struct object *o) {
+    AUTO_ARENA a = arena_new();
+    const char *ref = object_ref(a, o);
+    world_lock(w);
+    bool since = map_has(w->made_since, ref);
+    world_unlock(w);
+    return since || uid_set_has(&w->made, uid_of(ref));
 }
 
 bool world_wrote_kind(const struct world *w, const struct kube_resource *r) {
@@ -406,7 +449,7 @@ static int wished(struct world *w, const struct object *o, yyjson_val *body, yyj
                   yyjson_mut_val **ret, struct err *e) {
     yyjson_mut_val *root = scrub_object(d, o->kind, body, SCRUB_SOURCE, &w->env, NULL, NULL);
     const struct user_rule *rule = o->user_rule >= 0 ? &w->o.rules[o->user_rule] : NULL;
-    if (rule && rule->patch) {
+    if (rule && rule->patch && !w->o.write_back) {
         /* The rules' tree belongs to the configuration; its text goes into this document. */
         size_t n;
         char *text = yyjson_mut_val_write(rule->patch, 0, &n);

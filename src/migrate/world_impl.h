@@ -21,16 +21,23 @@ void object_list_add(struct object_list *l, struct object *o);
 
 struct world {
     struct world_opts o;
-    struct arena *a; /* of the main thread; readers have their own until they are done */
+    struct arena *a;    /* of the main thread; readers have their own until they are done */
+    struct arena *text; /* of what verdicts say: a, or one object's while it is renewed */
     struct arena *reader_arena[8];
     struct kube_discovery *dsrc, *ddst;
     struct kind *kinds;
     size_t n_kinds;
     struct object_list objects;
     struct index by_ref, by_uid;
-    struct uid_set uids_dst;  /* every uid seen in the destination */
-    struct uid_set ours;      /* uid_of() of each ref that a run of this environment wrote */
+    struct uid_set uids_dst; /* every uid seen in the destination */
+    bool renewing;           /* one object after another: warnings have nobody to read them */
+    struct map *uids_since;  /* text of those that came there since (renew.c): value set */
+    struct map *since;       /* ref -> uid of what was written since the journal was read; NULL: and
+                                is gone again */
+    struct uid_set ours;     /* uid_of() of each ref that a run of this environment wrote */
     struct uid_set uids_ours; /* of the objects that those refs were then */
+    struct uid_set made;      /* uid_of() of each ref that a run created */
+    struct map *made_since;   /* refs that it created since (renew.c): value set; under lock */
     struct map *in_doubt;     /* refs of it whose uid nobody knows: value set */
     struct map *kinds_ours;   /* "GROUP/KIND" of those */
     struct map *odd_uids;     /* uid_text() of those that are no UUID -> their text */
@@ -59,9 +66,15 @@ struct world {
 /* inventory.c */
 int inventory_kinds(struct world *w, struct err *e);
 int inventory_read(struct world *w, struct err *e);
-/* The same from bodies at hand; fills the kinds too. */
+/* Kinds of a lower rank are read before the others. */
+int inventory_rank(const struct kube_resource *r);
+void inventory_add_kind(struct world *w, const struct kube_resource *src,
+                        const struct kube_resource *dst);
+/* offline.c: the same from bodies at hand; fills the kinds too. */
 int inventory_offline(struct world *w, const struct world_side *src, const struct world_side *dst,
                       struct err *e);
+/* Who wrote what in the destination; again after more was written. */
+int world_read_journal(struct world *w, struct err *e);
 /* After the last record: from here on world_find() and world_by_uid() answer. */
 void world_index(struct world *w);
 /* What reading does with each object that no rule skips: its digest, under the plan's salt, and
@@ -74,10 +87,13 @@ int world_judge(struct world *w, struct object *o, struct arena *a, struct arena
  * this name at all. */
 bool world_wrote(const struct world *w, const char *group, const char *kind, const char *ns,
                  const char *name, const char *uid);
+/* Has a run of this environment created it, so that taking the run back deletes it? Any thread. */
+bool world_created(struct world *w, const struct object *o);
 /* Any object of this kind? */
 bool world_wrote_kind(const struct world *w, const struct kube_resource *r);
 /* classify.c */
 void classify_all(struct world *w);
+void classify_one(struct world *w, struct object *o);
 bool world_is_consumer(const struct world *w, const struct object *o);
 /* One more difference of o. Texts are not copied. */
 void world_add_change(struct world *w, struct object *o, const char *path, const char *src,

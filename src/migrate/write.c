@@ -470,9 +470,9 @@ char *write_trial(struct world *w, struct object *o, yyjson_val *body, yyjson_va
 
 static int update_once(struct world *w, struct item *it, struct arena *a, struct http_cancel *c,
                        struct err *e) {
-    yyjson_val *live;
+    yyjson_val *live = TAKE(it->live); /* too old: then the resourceVersion does not fit */
     const char *noted = it->noted;
-    int r = get_live(w, it, a, c, &live, e);
+    int r = live ? 0 : get_live(w, it, a, c, &live, e);
     if (r >= 0)
         r = same_object(it->o, live, e);
     if (r < 0)

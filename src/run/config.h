@@ -55,8 +55,10 @@ struct config {
     struct silence *silences; /* hazards.silence; ids are known ones */
     size_t n_silences;
     const char *const *storage_class_from, *const *storage_class_to; /* parallel, NULL-terminated */
-    unsigned reads;  /* limits.reads: GETs in flight against the source; default 2 */
-    unsigned writes; /* limits.writes: writes in flight; default 32 */
+    unsigned reads;   /* limits.reads: GETs in flight against the source; default 2 */
+    unsigned writes;  /* limits.writes: writes in flight; default 32 */
+    unsigned watches; /* limits.watches: open ones against the source; default 256 */
+    unsigned delete_max, delete_percent; /* follow.deletes: asked about beyond; default 20, 5 */
     unsigned max_unready_pods;
     struct traffic_config *tiers;
     size_t n_tiers;

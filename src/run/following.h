@@ -23,6 +23,8 @@ struct following_status {
     uint64_t oldest_ms;        /* age of the oldest of them; 0: none. This is the lag */
     uint64_t asks;             /* deletions that wait for a person */
     uint64_t failing;          /* of pending: tried and refused, tried again */
+    uint64_t blocked;          /* cannot be carried until somebody changes something (see why) */
+    uint64_t readings;         /* of both clusters as a whole, so far */
     uint64_t carried, deleted; /* since it began */
     uint64_t watches;          /* open ones */
     uint64_t heard_ms;         /* since anything was heard of the source; bookmarks count */
@@ -51,6 +53,11 @@ int following_approve(struct following *f, const char *what, struct err *e);
 int following_drain(struct following *f, uint64_t max_ms, struct err *e);
 /* Ends it and what it has under way; NULL is fine. */
 void following_stop(struct following *f);
+
+/* Calls fn for each object that asks for an approval or is blocked, with its reason; at most n. */
+void following_each_held(struct following *f, size_t n,
+                         void (*fn)(void *ctx, const char *ref, bool asks, const char *why),
+                         void *ctx);
 
 /* The direction that the journal records: 'f' forward, 'r' reverse, 0 never followed. */
 int following_direction(struct session *s, char *ret, struct err *e);

@@ -260,15 +260,14 @@ void session_patience(struct session *s, bool on) {
             kube_client_set_patience(s->cluster[i], on ? PATIENCE_MS : 0, on ? &s->cancel : NULL);
 }
 
-int session_world_of(struct session *s, const uint8_t *plan_salt,
-                     void (*progress)(void *, const char *, size_t), void *ctx, struct world **ret,
-                     struct err *e) {
+int session_world_opts(struct session *s, const uint8_t *plan_salt, struct world_opts *ret,
+                       struct err *e) {
     bool narrowed = s->o.namespaces && s->o.namespaces[0];
     const char *const *generated = NULL;
     int r = probing_recall(s, &generated, e);
     if (r < 0)
         return r;
-    struct world_opts wo = {
+    *ret = (struct world_opts){
         .src = session_source(s),
         .dst = session_destination(s),
         .src_slot = s->source,
@@ -290,9 +289,19 @@ int session_world_of(struct session *s, const uint8_t *plan_salt,
         .tolerate_denied = s->needs & TOLERATE_DENIED,
         .without_digests = s->without_digests,
         .read_made = s->read_made,
-        .progress = progress,
-        .progress_ctx = ctx,
     };
+    return 0;
+}
+
+int session_world_of(struct session *s, const uint8_t *plan_salt,
+                     void (*progress)(void *, const char *, size_t), void *ctx, struct world **ret,
+                     struct err *e) {
+    struct world_opts wo;
+    int r = session_world_opts(s, plan_salt, &wo, e);
+    if (r < 0)
+        return r;
+    wo.progress = progress;
+    wo.progress_ctx = ctx;
     struct world *w;
     r = world_new(&wo, &w, e);
     if (r < 0)

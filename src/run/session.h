@@ -69,6 +69,10 @@ int session_world_of(struct session *s, const uint8_t *plan_salt,
 int session_world(struct session *s, void (*progress)(void *, const char *, size_t), void *ctx,
                   struct world **ret, struct err *e);
 
+/* What such a world is made with; rules and patterns live as long as the session. */
+int session_world_opts(struct session *s, const uint8_t *plan_salt, struct world_opts *ret,
+                       struct err *e);
+
 /* Until it is called with false: bear that an API server restarts or cannot keep up, as long as a
  * minute at a time. For what reads and writes much and could not go on in the midst of it; never
  * for the way back. */

@@ -1,0 +1,512 @@
+#include "migrate/follow.h"
+
+#include <errno.h>
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "base/queue.h"
+#include "migrate/apply.h"
+#include "migrate/follow_impl.h"
+#include "migrate/renew.h"
+#include "migrate/unclassified.h"
+
+enum {
+    CARRIERS = 16,
+    WATCHES_MAX = 256,
+    TICK_MS = 50,
+    TELL_MS = 1000,
+    SAVE_MS = 5000,
+    HOUR_MS = 3600000,
+    READ_PAUSE_MS = 500,
+    READ_PAUSE_MAX_MS = 15000,
+    UNWATCHED_MS = 60000,
+    REREAD_MS = HOUR_MS, /* all of it is compared once an hour, whatever was heard */
+};
+
+/* What tells the age of a source over restarts: a kind that every API server has. */
+#define MARK_KEY "/ConfigMap"
+
+struct follow *follow_new(const struct follow_opts *o) {
+    struct follow *f = xcalloc(1, sizeof *f);
+    f->o = *o;
+    f->o.world.cancel = &f->stop;
+    f->a = arena_new();
+    f->marks = map_new();
+    f->guard = follow_guard_new(o);
+    f->state = FOLLOW_READING;
+    pthread_mutex_init(&f->lock, NULL);
+    return f;
+}
+
+void follow_free(struct follow *f) {
+    if (!f)
+        return;
+    MUST(!f->w && !f->watchers && !f->carriers);
+    changes_free(f->q);
+    follow_guard_free(f->guard);
+    map_free(f->marks);
+    arena_free(f->a);
+    pthread_mutex_destroy(&f->lock);
+    xfree(f);
+}
+
+void follow_stop(struct follow *f) {
+    atomic_store(&f->stop.stop, true);
+    atomic_store(&f->pause.stop, true);
+}
+
+static bool stops(const struct follow *f) {
+    return atomic_load(&f->stop.stop);
+}
+
+bool follow_pauses(struct follow *f) {
+    return atomic_load(&f->pause.stop);
+}
+
+/* --- what the parts report --- */
+
+void follow_reread(struct follow *f, uint64_t in_ms) {
+    uint64_t at = clock_now_ms() + in_ms;
+    if (!atomic_exchange(&f->reread, true) || at < atomic_load(&f->reread_ms))
+        atomic_store(&f->reread_ms, at);
+}
+
+void follow_is_broken(struct follow *f, const struct err *e) {
+    pthread_mutex_lock(&f->lock);
+    f->broken = *e;
+    pthread_mutex_unlock(&f->lock);
+    atomic_store(&f->broken_ms, clock_now_ms());
+}
+
+void follow_is_well(struct follow *f) {
+    atomic_store(&f->broken_ms, 0);
+}
+
+void follow_went_back(struct follow *f, const char *plural, uint64_t was, uint64_t is) {
+    if (atomic_exchange(&f->restored, true))
+        return;
+    pthread_mutex_lock(&f->lock);
+    snprintf(
+        f->restored_why, sizeof f->restored_why,
+        "the source's resourceVersion of %s went back from %llu to %llu: it was restored to an "
+        "older state; nothing is carried until `tandem approve restore` says that this state "
+        "is the true one",
+        plural, (unsigned long long)was, (unsigned long long)is);
+    log_error("%s", f->restored_why);
+    if (f->q)
+        changes_freeze(f->q, true);
+    pthread_mutex_unlock(&f->lock);
+}
+
+static void set_state(struct follow *f, enum follow_state state) {
+    pthread_mutex_lock(&f->lock);
+    bool changed = f->state != state;
+    f->state = state;
+    pthread_mutex_unlock(&f->lock);
+    if (changed && f->o.tell)
+        f->o.tell(f->o.tell_ctx);
+}
+
+/* --- the source's age --- */
+
+static void mark(struct follow *f, const struct kind *k, uint64_t number) {
+    char key[512];
+    snprintf(key, sizeof key, "%s/%s", k->src->group, k->src->kind);
+    uint64_t was = (uint64_t)(uintptr_t)map_get(f->marks, key);
+    if (number <= was)
+        return;
+    map_put(f->marks, map_has(f->marks, key) ? key : arena_strdup(f->a, key),
+            (void *)(uintptr_t)number);
+}
+
+static const char *fact_key(const struct follow *f) {
+    return f->o.world.src_slot == 'b' ? "follow.rv.b" : "follow.rv.a";
+}
+
+static void save_age(struct follow *f) {
+    char text[24];
+    uint64_t n = 0;
+    for (size_t i = 0; i < f->n_watch; i++)
+        if (str_eq(f->watch[i].kind->src->kind, "ConfigMap") && !*f->watch[i].kind->src->group)
+            n = f->watch[i].number;
+    snprintf(text, sizeof text, "%llu", (unsigned long long)n);
+    struct err e = {0};
+    if (n && !atomic_load(&f->restored) &&
+        journal_set(f->o.world.journal, fact_key(f), text, &e) < 0)
+        log_debug("%s", err_msg(&e));
+}
+
+/* Each kind against what was seen of it before. */
+static void check_age(struct follow *f) {
+    AUTO_ARENA a = arena_new();
+    char *saved = NULL;
+    if (journal_get(f->o.world.journal, a, fact_key(f), &saved, NULL) < 0)
+        saved = NULL;
+    for (size_t i = 0; i < world_kinds(f->w, &(const struct kind *){NULL}); i++) {
+        const struct kind *k = world_kind_at(f->w, i);
+        char key[512];
+        snprintf(key, sizeof key, "%s/%s", k->src->group, k->src->kind);
+        uint64_t was = (uint64_t)(uintptr_t)map_get(f->marks, key), is = follow_rv(k->rv);
+        if (str_eq(key, MARK_KEY))
+            was = MAX(was, follow_rv(saved));
+        if (is && is < was)
+            follow_went_back(f, k->src->plural, was, is);
+    }
+}
+
+/* --- reading --- */
+
+static void note_deleted(void *ctx, const char *ref, int64_t at_ms) {
+    struct follow *f = ctx;
+    AUTO_ARENA a = arena_new();
+    char *part[4];
+    if (object_ref_split(a, ref, part))
+        follow_guard_note(f->guard, part[0], part[1], at_ms);
+}
+
+static int read_guard(struct follow *f, struct err *e) {
+    const char slot[2] = {f->o.world.dst_slot, 0};
+    follow_guard_reset(f->guard, NULL, NULL);
+    char *since = NULL;
+    AUTO_ARENA a = arena_new();
+    int64_t from = clock_wall_ms() - HOUR_MS;
+    int r = journal_get(f->o.world.journal, a, "follow.approved", &since, e);
+    if (r >= 0)
+        r = journal_deleted_since(f->o.world.journal, f->o.world.run, slot,
+                                  MAX(from, (int64_t)follow_rv(since)), note_deleted, f, e);
+    return r;
+}
+
+/* What differs is written as a migration does. */
+static int catch_up(struct follow *f, struct world *w, struct err *e) {
+    size_t n = 0;
+    for (size_t i = 0; i < world_count(w); i++) {
+        struct object *o = world_at(w, i);
+        if (o->recreate && o->verdict == V_UPDATE) { /* a person runs `migrate` for that */
+            o->verdict = V_BLOCK;
+            o->recreate = false;
+        }
+        n += object_to_write(o);
+    }
+    if (!n)
+        return 0;
+    struct apply_opts ao = {.world = w,
+                            .journal = f->o.world.journal,
+                            .run = f->o.world.run,
+                            .writes = f->o.writes,
+                            .cancel = &f->stop};
+    struct apply_result res;
+    int r = apply_plan(&ao, &res, e);
+    atomic_fetch_add(&f->carried, res.done);
+    return r < 0 ? r : world_applied(w, e);
+}
+
+static int read_both(struct follow *f, struct err *e) {
+    struct world *w;
+    int r = world_new(&f->o.world, &w, e);
+    if (r < 0)
+        return r;
+    r = world_read(w, e);
+    if (r >= 0) {
+        unclassified_decide(w, UNCLASSIFIED_HOLD);
+        f->w = w;
+        check_age(f);
+        f->w = NULL;
+        r = atomic_load(&f->restored) ? 0 : catch_up(f, w, e);
+    }
+    if (r >= 0)
+        r = read_guard(f, e);
+    if (r < 0) {
+        world_free(w);
+        return r;
+    }
+    f->w = w;
+    atomic_fetch_add(&f->readings, 1);
+    return 0;
+}
+
+static void sleep_unless_stopped(struct follow *f, uint64_t ms) {
+    uint64_t end = clock_now_ms() + ms;
+    while (!stops(f) && clock_now_ms() < end)
+        clock_sleep_ms(TICK_MS);
+}
+
+static int read_until_done(struct follow *f, struct err *e) {
+    uint64_t pause = READ_PAUSE_MS;
+    for (;;) {
+        *e = (struct err){0};
+        int r = read_both(f, e);
+        if (r >= 0 || stops(f) || r == -EGUARD)
+            return stops(f) ? err_set(e, -ESTOPPED, "stopped") : r;
+        follow_is_broken(f, e);
+        set_state(f, FOLLOW_BROKEN);
+        sleep_unless_stopped(f, pause);
+        pause = MIN(pause * 2, (uint64_t)READ_PAUSE_MAX_MS);
+    }
+}
+
+/* --- live --- */
+
+/* What apply_plan() could not do, and what is gone from the source. */
+static void queue_rest(struct follow *f) {
+    struct world *w = f->w;
+    AUTO_ARENA a = arena_new();
+    f->live = xcalloc(world_kinds(w, &(const struct kind *){NULL}) + 1, sizeof *f->live);
+    for (size_t i = 0; i < world_count(w); i++) {
+        struct object *o = world_at(w, i);
+        f->live[o->kind - world_kind_at(w, 0)] += o->in_dst;
+        arena_reset(a);
+        bool left = o->outcome != OUT_NONE && o->outcome != OUT_DONE;
+        if (left || o->verdict == V_BLOCK)
+            changes_put(f->q, object_ref(a, o), o->kind, NULL, 0, true); /* looked at anew */
+    }
+    for (const char *const *ref = world_left_over(w); *ref; ref++) {
+        char *part[4];
+        arena_reset(a);
+        const struct kind *k =
+            object_ref_split(a, *ref, part) ? world_kind_of(w, part[0], part[1]) : NULL;
+        if (k && k->dst) {
+            f->live[k - world_kind_at(w, 0)]++;
+            changes_put(f->q, *ref, k, NULL, 0, true);
+        }
+    }
+}
+
+static void open_watches(struct follow *f) {
+    size_t n = world_kinds(f->w, &(const struct kind *){NULL});
+    size_t most = f->o.watches ? f->o.watches : WATCHES_MAX;
+    f->watch = xcalloc(n + 1, sizeof *f->watch);
+    f->n_watch = 0;
+    f->partial = false;
+    for (size_t i = 0; i < n; i++) {
+        const struct kind *k = world_kind_at(f->w, i);
+        if (!k->rv)
+            continue;
+        if (!(k->src->verbs & KUBE_WATCH) || f->n_watch == most) {
+            f->partial = true;
+            continue;
+        }
+        struct follow_watch *t = &f->watch[f->n_watch++];
+        t->f = f;
+        t->kind = k;
+        t->a = arena_new();
+        t->rv = arena_strdup(t->a, k->rv);
+        t->number = follow_rv(k->rv);
+    }
+    if (f->partial)
+        log_info("some kinds cannot be watched or are beyond the limit of %zu watches: they are "
+                 "compared once a minute",
+                 most);
+}
+
+static void begin_live(struct follow *f) {
+    f->q = changes_new();
+    changes_freeze(f->q, atomic_load(&f->restored));
+    f->log = follow_log_start(f->o.world.journal, f->o.world.run);
+    open_watches(f);
+    queue_rest(f);
+    f->carriers = workers_start(f->o.writes ? f->o.writes : CARRIERS, follow_carry_run, f);
+    f->watchers = workers_start(f->n_watch, follow_watch_run, f);
+}
+
+static void end_live(struct follow *f) {
+    struct changes_count c;
+    atomic_store(&f->pause.stop, true);
+    changes_count(f->q, &c);
+    changes_close(f->q);
+    workers_join(TAKE(f->carriers));
+    workers_join(TAKE(f->watchers));
+    follow_log_stop(TAKE(f->log));
+    save_age(f);
+    pthread_mutex_lock(&f->lock);
+    uint64_t now = clock_now_ms();
+    f->behind_ms = c.oldest_ms ? now - c.oldest_ms : now;
+    struct changes *q = TAKE(f->q);
+    struct world *w = TAKE(f->w);
+    f->state = FOLLOW_READING;
+    for (size_t i = 0; i < f->n_watch; i++) {
+        mark(f, f->watch[i].kind, f->watch[i].number);
+        arena_free(f->watch[i].a);
+    }
+    xfree(TAKE(f->watch));
+    f->n_watch = 0;
+    xfree(TAKE(f->live));
+    pthread_mutex_unlock(&f->lock);
+    changes_free(q);
+    world_free(w);
+    atomic_store(&f->pause.stop, stops(f));
+}
+
+static enum follow_state state_now(struct follow *f) {
+    struct changes_count c;
+    char text[8];
+    changes_count(f->q, &c);
+    if (atomic_load(&f->restored) || c.asks)
+        return FOLLOW_ASKS;
+    return atomic_load(&f->broken_ms) || follow_log_broken(f->log, text, sizeof text)
+               ? FOLLOW_BROKEN
+               : FOLLOW_LIVE;
+}
+
+static bool is_time_to_reread(struct follow *f, uint64_t since) {
+    uint64_t now = clock_now_ms();
+    return (atomic_load(&f->reread) && now >= atomic_load(&f->reread_ms)) ||
+           now - since > (f->partial ? (uint64_t)UNWATCHED_MS : (uint64_t)REREAD_MS);
+}
+
+static void live(struct follow *f) {
+    uint64_t since = clock_now_ms(), told = 0, saved = since;
+    begin_live(f);
+    while (!stops(f) && !is_time_to_reread(f, since)) {
+        uint64_t now = clock_now_ms();
+        set_state(f, state_now(f));
+        if (now - told >= TELL_MS && f->o.tell) {
+            f->o.tell(f->o.tell_ctx);
+            told = now;
+            changes_reap(f->q);
+        }
+        if (now - saved >= SAVE_MS) {
+            save_age(f);
+            saved = now;
+        }
+        clock_sleep_ms(TICK_MS);
+    }
+    atomic_store(&f->reread, false);
+    end_live(f);
+}
+
+int follow_run(struct follow *f, struct err *e) {
+    int r = 0;
+    while (r >= 0 && !stops(f)) {
+        r = read_until_done(f, e);
+        if (r >= 0) {
+            follow_is_well(f);
+            live(f);
+        }
+    }
+    set_state(f, FOLLOW_STOPPED);
+    return r == -ESTOPPED ? 0 : r;
+}
+
+/* --- looking and asking --- */
+
+void follow_status(struct follow *f, struct follow_status *ret) {
+    uint64_t now = clock_now_ms(), heard = atomic_load(&f->heard_ms);
+    *ret = (struct follow_status){.carried = atomic_load(&f->carried),
+                                  .deleted = atomic_load(&f->deleted),
+                                  .unchanged = atomic_load(&f->unchanged),
+                                  .relists = atomic_load(&f->relists),
+                                  .readings = atomic_load(&f->readings),
+                                  .heard_ms = heard ? now - heard : 0};
+    pthread_mutex_lock(&f->lock);
+    ret->state = f->state;
+    if (f->q) {
+        struct changes_count c;
+        changes_count(f->q, &c);
+        ret->pending = c.pending;
+        ret->failing = c.failing;
+        ret->asks = c.asks;
+        ret->blocked = c.blocked;
+        ret->oldest_ms = c.oldest_ms;
+        snprintf(ret->why, sizeof ret->why, "%s", c.why);
+    } else if (f->behind_ms) {
+        ret->oldest_ms = now - f->behind_ms;
+    }
+    for (size_t i = 0; i < f->n_watch; i++)
+        ret->watches += atomic_load(&f->watch[i].open);
+    if (atomic_load(&f->restored))
+        snprintf(ret->why, sizeof ret->why, "%s", f->restored_why);
+    else if (f->state == FOLLOW_BROKEN &&
+             !(f->log && follow_log_broken(f->log, ret->why, sizeof ret->why)))
+        snprintf(ret->why, sizeof ret->why, "%s", err_msg(&f->broken));
+    pthread_mutex_unlock(&f->lock);
+}
+
+static bool matches(void *ctx, const struct pending *p) {
+    const char *what = ctx;
+    return str_eq(what, "deletes") || str_eq(what, p->ref) || str_eq(what, p->kind->src->kind) ||
+           str_eq(what, p->kind->src->plural);
+}
+
+static void reset_guard(struct follow *f, const char *what) {
+    char now[24];
+    struct err e = {0};
+    const struct kind *k = NULL;
+    for (size_t i = 0; f->w && i < world_kinds(f->w, &(const struct kind *){NULL}); i++)
+        if (str_eq(what, world_kind_at(f->w, i)->src->kind) ||
+            str_eq(what, world_kind_at(f->w, i)->src->plural))
+            k = world_kind_at(f->w, i);
+    if (k)
+        follow_guard_reset(f->guard, k->src->group, k->src->kind);
+    if (!str_eq(what, "deletes"))
+        return;
+    follow_guard_reset(f->guard, NULL, NULL);
+    snprintf(now, sizeof now, "%lld", (long long)clock_wall_ms());
+    if (journal_set(f->o.world.journal, "follow.approved", now, &e) < 0)
+        log_debug("%s", err_msg(&e));
+}
+
+/* The older state is the true one: it is read, and what lacks in it is under the guard. */
+static int approve_restore(struct follow *f, struct err *e) {
+    if (!atomic_load(&f->restored))
+        return err_set(e, -ENOENT, "the source has not gone back to an older state");
+    pthread_mutex_lock(&f->lock);
+    map_free(f->marks);
+    f->marks = map_new();
+    for (size_t i = 0; i < f->n_watch; i++)
+        f->watch[i].number = 0;
+    pthread_mutex_unlock(&f->lock);
+    int r = journal_set(f->o.world.journal, fact_key(f), NULL, e);
+    if (r < 0)
+        return r;
+    atomic_store(&f->restored, false);
+    follow_reread(f, 0);
+    return 1;
+}
+
+int follow_approve(struct follow *f, const char *what, struct err *e) {
+    if (str_eq(what, "restore"))
+        return approve_restore(f, e);
+    pthread_mutex_lock(&f->lock);
+    size_t n = f->q ? changes_approve(f->q, matches, (void *)(uintptr_t)what) : 0;
+    if (n)
+        reset_guard(f, what);
+    pthread_mutex_unlock(&f->lock);
+    return n ? (int)n : err_set(e, -ENOENT, "nothing waits for an approval of \"%s\"", what);
+}
+
+void follow_each_held(struct follow *f, size_t n,
+                      void (*fn)(void *ctx, const char *ref, bool asks, const char *why),
+                      void *ctx) {
+    pthread_mutex_lock(&f->lock);
+    if (f->q)
+        changes_each_held(f->q, n, fn, ctx);
+    pthread_mutex_unlock(&f->lock);
+}
+
+int follow_drain(struct follow *f, uint64_t max_ms, struct err *e) {
+    uint64_t end = clock_now_ms() + max_ms, readings = atomic_load(&f->readings);
+    struct follow_status st;
+    follow_status(f, &st);
+    bool reads = st.state == FOLLOW_READING || st.state == FOLLOW_BROKEN;
+    readings += reads; /* one that has begun already does not count */
+    follow_reread(f, 0);
+    for (;;) {
+        follow_status(f, &st);
+        bool fresh = st.readings > readings;
+        if (reads && st.readings >= readings && !fresh)
+            follow_reread(f, 0);
+        if (fresh && st.state == FOLLOW_LIVE && !st.pending && !st.blocked)
+            return 0;
+        if (st.state == FOLLOW_STOPPED)
+            return err_set(e, -ESTOPPED, "live sync has ended");
+        if (clock_now_ms() >= end)
+            break;
+        clock_sleep_ms(TICK_MS);
+    }
+    return err_set(e, -ETIMEDOUT,
+                   "the destination is not in step: %llu changes pending, %llu deletes ask, %llu "
+                   "objects blocked%s%s",
+                   (unsigned long long)st.pending, (unsigned long long)st.asks,
+                   (unsigned long long)st.blocked, *st.why ? ": " : "", st.why);
+}

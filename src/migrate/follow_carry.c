@@ -1,0 +1,380 @@
+/* One change, from the source's body to the destination's answer. */
+#include <errno.h>
+
+#include "base/clock.h"
+#include "kube/client.h"
+#include "migrate/apply_impl.h"
+#include "migrate/follow_impl.h"
+#include "migrate/order.h"
+#include "migrate/renew.h"
+#include "migrate/unmigrate.h"
+#include "migrate/world_impl.h"
+
+/* BACKEND_MS: for what answers for a webhook; what it waits for may be carried meanwhile, and it is
+ * tried again. */
+enum { BACKEND_MS = 2000, DEFINITION_MS = 2000, DELETE_WAIT_MS = 1 };
+
+struct carrying {
+    struct follow *f;
+    struct pending *p;
+    struct arena *a;
+    yyjson_val *src, *dst;
+    struct object *o;
+    bool was; /* in the destination, as far as was known */
+    struct err e;
+};
+
+static const struct world_opts *opts(const struct carrying *c) {
+    return &c->f->o.world;
+}
+
+static void again(struct carrying *c) {
+    changes_retry(c->f->q, c->p, err_msg(&c->e));
+}
+
+static void done(struct carrying *c) {
+    changes_done(c->f->q, c->p);
+}
+
+static int get(struct carrying *c, bool destination, yyjson_val **ret) {
+    char *part[4];
+    const struct kube_resource *r = destination ? c->p->kind->dst : c->p->kind->src;
+    MUST(object_ref_split(c->a, c->p->ref, part));
+    const char *path = kube_path(c->a, r, *part[2] ? part[2] : NULL, part[3], NULL);
+    struct kube_req req = {.method = "GET", .path = path, .cancel = &c->f->stop};
+    struct kube_resp resp = {0};
+    int n = kube_do(destination ? opts(c)->dst : opts(c)->src, c->a, &req, &resp, &c->e);
+    return n < 0 ? n : json_parse(c->a, resp.body, resp.body_len, ret, &c->e);
+}
+
+static struct object *record(struct carrying *c) {
+    char *part[4];
+    MUST(object_ref_split(c->a, c->p->ref, part));
+    return world_find(c->f->w, part[0], part[1], part[2], part[3]);
+}
+
+/* Counts what the destination has of the kind, for the guard. Under the lock. */
+static void count_live(struct carrying *c, const struct object *o) {
+    size_t *n = &c->f->live[o->kind - world_kind_at(c->f->w, 0)];
+    if (o->in_dst && !c->was)
+        ++*n;
+    else if (!o->in_dst && c->was && *n)
+        --*n;
+}
+
+/* --- what is to be done --- */
+
+enum verdict_now { NOW_NOTHING, NOW_WRITE, NOW_AGAIN, NOW_BLOCKED };
+
+/* Looks at the record before anything is asked. True: nothing to do. */
+static bool is_unchanged(struct carrying *c, bool *ret_ask) {
+    struct follow *f = c->f;
+    pthread_mutex_lock(&f->lock);
+    struct object *o = record(c);
+    bool same = o && !c->p->tries && world_unchanged(f->w, o, c->src, c->p->whole);
+    c->was = o && o->in_dst;
+    *ret_ask = c->p->kind->dst && (c->was || c->p->tries);
+    pthread_mutex_unlock(&f->lock);
+    return same;
+}
+
+/* The record anew; where metadata is not enough, with the whole body. */
+static int renew(struct carrying *c) {
+    struct follow *f = c->f;
+    for (;;) {
+        pthread_mutex_lock(&f->lock);
+        int r = world_renew(f->w, c->a, c->p->kind, c->src, c->p->whole, c->dst, &c->o, &c->e);
+        if (r != -ENODATA)
+            return r; /* locked */
+        pthread_mutex_unlock(&f->lock);
+        r = get(c, false, &c->src);
+        if (r < 0)
+            return r;
+        c->p->whole = true;
+    }
+}
+
+/* An owner that comes later: o waits for it, or goes first and is linked afterwards. */
+static enum verdict_now mind_owners(struct carrying *c) {
+    bool first;
+    if (!world_owner_missing(c->f->w, c->o, &first))
+        return NOW_WRITE;
+    if (first && !c->o->in_dst) {
+        c->o->relink = true;
+        return NOW_WRITE;
+    }
+    err_set(&c->e, -EAGAIN, "its owner is not in the destination yet");
+    return NOW_AGAIN;
+}
+
+/* Under the lock. */
+static enum verdict_now decide(struct carrying *c, struct item **ret) {
+    struct object *o = c->o;
+    if (!o)
+        return NOW_NOTHING;
+    switch ((enum verdict)o->verdict) {
+    case V_SAME:
+        world_written(c->f->w, o, json_str(c->dst, "metadata", "uid"), o->ours, false);
+        return NOW_NOTHING;
+    case V_SKIP:
+    case V_COUNT: return NOW_NOTHING;
+    case V_BLOCK: err_set(&c->e, -EREMOTEIO, "[%s] %s", o->rule, o->why); return NOW_BLOCKED;
+    case V_CREATE:
+    case V_HOLD:
+    case V_UPDATE: break;
+    }
+    if (o->recreate) {
+        err_set(&c->e, -EREMOTEIO, "has to be made anew: `tandem migrate` does that (%s)", o->why);
+        return NOW_BLOCKED;
+    }
+    enum verdict_now now = mind_owners(c);
+    if (now == NOW_WRITE && write_prepare(c->f->w, o, c->src, ret, &c->e) < 0)
+        return NOW_AGAIN;
+    return now;
+}
+
+/* --- writing --- */
+
+static int send(struct carrying *c, struct item *it) {
+    struct follow *f = c->f;
+    int r = follow_log_begin(f->log, &it->effect, &c->e);
+    if (r < 0)
+        return r;
+    it->journal = opts(c)->journal;
+    it->run = opts(c)->run;
+    it->live = c->dst;
+    if (it->o->wave >= WAVE_ADMISSION)
+        r = backend_wait(f->w, it->o, c->src, clock_now_ms() + BACKEND_MS, &f->stop, &it->err);
+    if (r >= 0) {
+        write_item(f->w, it, &f->stop);
+        backend_prove(f->w, it, &f->stop);
+        r = it->ok ? 0 : it->err.code ? it->err.code : -EIO;
+    }
+    item_outcome(it);
+    follow_log_end(f->log, &it->effect);
+    if (r < 0)
+        c->e = it->err;
+    return r;
+}
+
+static bool is_definition(const struct kube_resource *r) {
+    return str_eq(r->kind, "CustomResourceDefinition") && str_eq(r->group, "apiextensions.k8s.io");
+}
+
+static void write_it(struct carrying *c, struct item *it) {
+    struct follow *f = c->f;
+    bool relink = it->o->relink && it->o->verdict != V_UPDATE;
+    int r = send(c, it);
+    pthread_mutex_lock(&f->lock);
+    if (r >= 0)
+        world_written(f->w, it->o, it->uid, !it->theirs, str_eq(it->effect.verb, "create"));
+    world_rest(it->o);
+    count_live(c, it->o);
+    pthread_mutex_unlock(&f->lock);
+    if (r >= 0 && relink)
+        r = err_set(&c->e, -EAGAIN, "is linked to its owner when that is in the destination");
+    if (r >= 0 && is_definition(c->p->kind->src))
+        follow_reread(f, DEFINITION_MS); /* its kind joins, or serves other versions */
+    atomic_fetch_add(&f->carried, r >= 0);
+    item_free(it);
+    r < 0 ? again(c) : done(c);
+}
+
+static void carry_body(struct carrying *c) {
+    struct follow *f = c->f;
+    struct item *it = NULL;
+    bool ask;
+    if (is_unchanged(c, &ask)) {
+        atomic_fetch_add(&f->unchanged, 1);
+        done(c);
+        return;
+    }
+    int r = ask ? get(c, true, &c->dst) : 0;
+    if (r < 0 && r != -ENOENT) {
+        again(c);
+        return;
+    }
+    if (r == -ENOENT)
+        c->dst = NULL;
+    r = renew(c);
+    if (r < 0) { /* gone by now: that comes as a change of its own */
+        r == -ENOENT ? done(c) : again(c);
+        return;
+    }
+    enum verdict_now now = decide(c, &it);
+    if (c->o && now != NOW_WRITE) {
+        world_rest(c->o);
+        count_live(c, c->o);
+    }
+    pthread_mutex_unlock(&f->lock);
+    switch (now) {
+    case NOW_NOTHING: done(c); break;
+    case NOW_WRITE: write_it(c, it); break;
+    case NOW_AGAIN: again(c); break;
+    case NOW_BLOCKED: changes_hold(f->q, c->p, CHANGE_BLOCKED, err_msg(&c->e)); break;
+    }
+}
+
+/* --- deletes --- */
+
+/* Asked once more: an event, or a list that lacks something, is not enough to delete for. */
+static bool is_gone(struct carrying *c) {
+    yyjson_val *live;
+    int r = get(c, false, &live);
+    if (r == -ENOENT)
+        return true;
+    if (r < 0) {
+        again(c);
+        return false;
+    }
+    const char *text = json_write(c->a, live, &c->p->len);
+    c->p->body = xmalloc(c->p->len + 1);
+    memcpy(c->p->body, text, c->p->len + 1);
+    c->p->whole = true;
+    c->src = live;
+    carry_body(c);
+    return false;
+}
+
+static void forget(struct carrying *c, bool deleted) {
+    struct follow *f = c->f;
+    pthread_mutex_lock(&f->lock);
+    struct object *o = record(c);
+    c->was = o && o->in_dst;
+    if (o) {
+        world_gone(f->w, o, deleted);
+        count_live(c, o);
+    }
+    pthread_mutex_unlock(&f->lock);
+    if (deleted && is_definition(c->p->kind->src))
+        follow_reread(f, DEFINITION_MS);
+}
+
+/* Did a run of this environment write it? And how many of its kind has the destination? */
+static bool is_ours(struct carrying *c, size_t *ret_live) {
+    struct follow *f = c->f;
+    char *part[4];
+    MUST(object_ref_split(c->a, c->p->ref, part));
+    pthread_mutex_lock(&f->lock);
+    bool ours = world_wrote(f->w, part[0], part[1], part[2], part[3], NULL);
+    *ret_live = f->live[c->p->kind - world_kind_at(f->w, 0)];
+    pthread_mutex_unlock(&f->lock);
+    return ours;
+}
+
+static void take_out(struct carrying *c) {
+    struct follow *f = c->f;
+    const char *refs[] = {c->p->ref, NULL};
+    struct unmigrate_opts uo = {.c = opts(c)->dst,
+                                .slot = opts(c)->dst_slot,
+                                .discovery = world_discovery(f->w, true),
+                                .journal = opts(c)->journal,
+                                .run = opts(c)->run,
+                                .generated = opts(c)->generated,
+                                .refs = refs,
+                                .writes = 1,
+                                .wait_ms = DELETE_WAIT_MS,
+                                .cancel = &f->stop};
+    struct unmigrate_result res;
+    int r = unmigrate(c->a, &uo, &res, &c->e);
+    const struct unmigrate_item *i = res.items;
+    enum taken t = i ? i->taken : TAKEN_ALREADY; /* its definition is gone, and all of its kind */
+    bool gone = t == TAKEN_DELETED || t == TAKEN_ALREADY || t == TAKEN_HANGS;
+    if (r >= 0 && gone) {
+        atomic_fetch_add(&f->deleted, t != TAKEN_ALREADY);
+        forget(c, true);
+        done(c);
+        return;
+    }
+    follow_guard_forget(f->guard, c->p->kind->src);
+    if (r >= 0)
+        err_set(&c->e, -EREMOTEIO, "gone from the source, and left in the destination: %s%s%s",
+                taken_name(t), i->note ? ": " : "", i->note ? i->note : "");
+    if (r >= 0 && t != TAKEN_FAILED)
+        changes_hold(f->q, c->p, CHANGE_BLOCKED, err_msg(&c->e));
+    else
+        again(c);
+}
+
+/* An original, which no run has made: as it is now, and only that. */
+static int delete_original(struct carrying *c) {
+    struct follow *f = c->f;
+    char *part[4];
+    yyjson_val *live;
+    const char slot[2] = {opts(c)->dst_slot, 0};
+    int r = get(c, true, &live);
+    if (r < 0)
+        return r == -ENOENT ? 0 : r;
+    struct journal_effect ef = {.cluster = slot,
+                                .ref = c->p->ref,
+                                .verb = "delete",
+                                .uid = json_str(live, "metadata", "uid"),
+                                .resource_version = json_str(live, "metadata", "resourceVersion")};
+    MUST(object_ref_split(c->a, c->p->ref, part));
+    const char *body = arena_printf(
+        c->a,
+        "{\"apiVersion\":\"v1\",\"kind\":\"DeleteOptions\",\"propagationPolicy\":\"Background\","
+        "\"preconditions\":{\"uid\":\"%s\",\"resourceVersion\":\"%s\"}}",
+        ef.uid, ef.resource_version);
+    struct kube_req req = {
+        .method = "DELETE",
+        .path = kube_path(c->a, c->p->kind->dst, *part[2] ? part[2] : NULL, part[3], NULL),
+        .body = body,
+        .body_len = strlen(body),
+        .idempotent = true, /* guarded by uid */
+        .cancel = &f->stop};
+    struct kube_resp resp = {0};
+    r = follow_log_begin(f->log, &ef, &c->e);
+    if (r < 0)
+        return r;
+    r = kube_do(opts(c)->dst, c->a, &req, &resp, &c->e);
+    r = r == -ENOENT ? 0 : r;
+    bool lost = r == -EUNKNOWNOUTCOME || r == -ESTOPPED;
+    ef.state = r >= 0 ? EFFECT_DONE : lost ? EFFECT_UNKNOWN : EFFECT_FAILED;
+    ef.error = r < 0 ? err_msg(&c->e) : NULL;
+    follow_log_end(f->log, &ef);
+    atomic_fetch_add(&f->deleted, r >= 0);
+    return r;
+}
+
+static void take_out_original(struct carrying *c) {
+    if (delete_original(c) < 0) {
+        again(c);
+        return;
+    }
+    forget(c, true);
+    done(c);
+}
+
+static void carry_delete(struct carrying *c) {
+    const char *why;
+    size_t live;
+    if (!is_gone(c))
+        return;
+    if (!is_ours(c, &live)) {
+        forget(c, false);
+        done(c);
+        return;
+    }
+    if (!c->p->approved && !follow_guard_allows(c->f->guard, c->a, c->p->kind->src, live, &why)) {
+        changes_hold(c->f->q, c->p, CHANGE_ASKS, why);
+        return;
+    }
+    opts(c)->write_back ? take_out_original(c) : take_out(c);
+}
+
+void follow_carry_run(void *ctx, size_t index) {
+    struct follow *f = ctx;
+    (void)index;
+    struct pending *p;
+    while ((p = changes_next(f->q))) {
+        AUTO_ARENA a = arena_new();
+        struct carrying c = {.f = f, .p = p, .a = a};
+        if (!p->body)
+            carry_delete(&c);
+        else if (json_parse(a, p->body, p->len, &c.src, &c.e) < 0)
+            changes_done(f->q, p); /* it was a tree when it was put there */
+        else
+            carry_body(&c);
+    }
+}

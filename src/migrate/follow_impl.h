@@ -1,0 +1,96 @@
+/* Inside of following: life and reading (follow.c), watches (follow_watch.c), one change
+ * (follow_carry.c), the guard of deletes (follow_guard.c), the journal (follow_log.c). */
+#pragma once
+
+#include <pthread.h>
+#include <stdatomic.h>
+
+#include "base/map.h"
+#include "migrate/changes.h"
+#include "migrate/follow.h"
+
+/* --- the journal, many writers in one transaction --- */
+
+struct follow_log;
+struct follow_log *follow_log_start(struct journal *j, const char *run);
+/* What is under way is written first. */
+void follow_log_stop(struct follow_log *l);
+/* Returns when the intent is on disk; fills ef->id. */
+int follow_log_begin(struct follow_log *l, struct journal_effect *ef, struct err *e);
+/* Returns at once. Its texts are copied. */
+void follow_log_end(struct follow_log *l, const struct journal_effect *ef);
+/* Why the journal could not be written last, copied to out; false: it could. */
+bool follow_log_broken(struct follow_log *l, char *out, size_t n);
+
+/* --- the guard --- */
+
+/* Deletions of a kind in the last hour, or since a person let some go, are not to exceed the
+ * smaller of delete_max and delete_percent of its objects in the destination. Restarts do not reset
+ * it: the journal knows what was deleted. */
+struct follow_guard;
+struct follow_guard *follow_guard_new(const struct follow_opts *o);
+void follow_guard_free(struct follow_guard *g);
+/* Counts one in. True: it may go. Else why not, in a. live: objects of the kind in the destination
+ * now. */
+bool follow_guard_allows(struct follow_guard *g, struct arena *a, const struct kube_resource *r,
+                         size_t live, const char **ret_why);
+/* It was counted in and did not happen after all. */
+void follow_guard_forget(struct follow_guard *g, const struct kube_resource *r);
+/* Deleted at that time, before this process. */
+void follow_guard_note(struct follow_guard *g, const char *group, const char *kind, int64_t at_ms);
+/* A person has let some of this kind go (NULL: of all): counting begins anew. */
+void follow_guard_reset(struct follow_guard *g, const char *group, const char *kind);
+
+/* --- all of it --- */
+
+struct follow_watch {
+    struct follow *f;
+    const struct kind *kind;
+    struct arena *a;
+    const char *rv;  /* in a */
+    uint64_t number; /* of rv; 0: none that can be compared */
+    atomic_bool open;
+};
+
+struct follow {
+    struct follow_opts o;
+    struct world *w;      /* NULL while it is read */
+    pthread_mutex_t lock; /* of w (renew.h) and of what is below it in this struct */
+    size_t *live;         /* of each kind of w, what the destination has; under lock */
+    struct changes *q;
+    struct follow_log *log;
+    struct follow_guard *guard;
+    struct follow_watch *watch;
+    size_t n_watch;
+    bool partial; /* some kinds have no watch */
+    struct workers *watchers, *carriers;
+    struct http_cancel stop;        /* everything ends */
+    struct http_cancel pause;       /* this reading ends: another follows */
+    atomic_bool reread;             /* wanted */
+    atomic_uint_fast64_t reread_ms; /* not before */
+    atomic_bool restored;           /* the source is older than it was */
+    atomic_uint_fast64_t carried, deleted, unchanged, relists, readings, heard_ms, broken_ms;
+    struct err broken;       /* under lock: the newest failure of a watch or of reading */
+    char restored_why[300];  /* under lock */
+    struct map *marks;       /* "GROUP/KIND" -> newest resourceVersion of an earlier reading */
+    struct arena *a;         /* of their keys */
+    enum follow_state state; /* under lock */
+    uint64_t behind_ms;      /* under lock: since when, while it is read; 0: up to date then */
+};
+
+/* One more reading of both clusters, in so many ms. */
+void follow_reread(struct follow *f, uint64_t in_ms);
+/* A cluster does not answer: told in the status until it does. */
+void follow_is_broken(struct follow *f, const struct err *e);
+void follow_is_well(struct follow *f);
+/* The source's resourceVersion of a kind is lower than it was. */
+void follow_went_back(struct follow *f, const char *plural, uint64_t was, uint64_t is);
+bool follow_pauses(struct follow *f);
+
+/* Thread of one watch. */
+void follow_watch_run(void *ctx, size_t index);
+/* A resourceVersion as a number; 0 when it is none. */
+uint64_t follow_rv(const char *rv);
+
+/* Thread that carries. */
+void follow_carry_run(void *ctx, size_t index);

@@ -1,0 +1,172 @@
+#include "run/following.h"
+
+#include <errno.h>
+#include <pthread.h>
+
+#include "base/log.h"
+#include "migrate/follow.h"
+#include "run/switch.h"
+
+struct following {
+    struct follow *f;
+    struct following_opts o;
+    char from, to;
+    pthread_t thread;
+    struct err e; /* of follow_run() */
+};
+
+#define DIRECTION_KEY "follow.direction"
+
+const char *following_state_name(enum following_state s) {
+    static const char *const names[] = {"reading", "live", "asks", "broken", "stopped"};
+    return s < COUNT_OF(names) ? names[s] : "?";
+}
+
+/* --- the recorded direction --- */
+
+int following_direction(struct session *s, char *ret, struct err *e) {
+    AUTO_ARENA a = arena_new();
+    char *text = NULL;
+    int r = s->journal ? journal_get(s->journal, a, DIRECTION_KEY, &text, e) : 0;
+    if (r >= 0)
+        *ret = str_empty(text) ? 0 : *text;
+    return r;
+}
+
+int following_turn(struct session *s, char direction, struct err *e) {
+    const char text[2] = {direction, 0};
+    MUST(direction == 0 || direction == 'f' || direction == 'r');
+    return journal_set(s->journal, DIRECTION_KEY, direction ? text : NULL, e);
+}
+
+/* The recorded direction changes only where the traffic says so: objects are carried from where the
+ * users are. In between, and where it cannot be told, what was recorded stays. */
+static int turn_if_traffic_did(struct session *s, char want, struct err *e) {
+    int percent = s->n_tiers ? switch_observe(s, e) : -1;
+    if (percent < -1)
+        return percent;
+    if (s->n_tiers && percent == (want == 'r' ? 100 : 0)) {
+        session_event(s, "sync turned",
+                      want == 'r' ? "destination to source" : "source to destination");
+        return following_turn(s, want, e);
+    }
+    return err_set(e, -EGUARD,
+                   "objects are carried from %c to %c in this run; the other way only when all "
+                   "traffic is on %c",
+                   want == 'r' ? s->source : s->destination,
+                   want == 'r' ? s->destination : s->source,
+                   want == 'r' ? s->destination : s->source);
+}
+
+static int take_direction(struct session *s, bool reverse, struct err *e) {
+    char now, want = reverse ? 'r' : 'f';
+    int r = following_direction(s, &now, e);
+    if (r < 0 || now == want)
+        return r;
+    return now || reverse ? turn_if_traffic_did(s, want, e) : following_turn(s, want, e);
+}
+
+/* --- life --- */
+
+static void tell(void *ctx) {
+    struct following *g = ctx;
+    struct following_status st;
+    following_status(g, &st);
+    g->o.tell(g->o.ctx, &st);
+}
+
+static void *run(void *arg) {
+    struct following *g = arg;
+    if (follow_run(g->f, &g->e) < 0)
+        log_error("live sync has ended: %s", err_msg(&g->e));
+    return NULL;
+}
+
+/* The other way round: what was the destination is read, and the original written. */
+static void turn_round(struct world_opts *wo) {
+    struct kube_client *c = wo->src;
+    const char *const *names = wo->class_from;
+    char slot = wo->src_slot;
+    wo->src = wo->dst;
+    wo->dst = c;
+    wo->src_slot = wo->dst_slot;
+    wo->dst_slot = slot;
+    wo->class_from = wo->class_to;
+    wo->class_to = names;
+    wo->write_back = true;
+}
+
+int following_start(struct session *s, const struct following_opts *o, struct following **ret,
+                    struct err *e) {
+    struct follow_opts fo = {.writes = MAX(s->cfg->writes / 2, 1u),
+                             .watches = s->cfg->watches,
+                             .delete_max = s->cfg->delete_max,
+                             .delete_percent = s->cfg->delete_percent,
+                             .ask_deletes = o->reverse};
+    if (!s->run_open || !session_stage_done(s, "migrate", NULL))
+        return err_set(e, -EGUARD, "nothing has been migrated in this run: `tandem migrate` first");
+    int r = session_world_opts(s, NULL, &fo.world, e);
+    if (r >= 0)
+        r = take_direction(s, o->reverse, e);
+    if (r < 0)
+        return r;
+    if (o->reverse)
+        turn_round(&fo.world);
+    struct following *g = xcalloc(1, sizeof *g);
+    g->o = *o;
+    g->from = fo.world.src_slot;
+    g->to = fo.world.dst_slot;
+    fo.tell = o->tell ? tell : NULL;
+    fo.tell_ctx = g;
+    g->f = follow_new(&fo);
+    MUST(pthread_create(&g->thread, NULL, run, g) == 0);
+    *ret = g;
+    return 0;
+}
+
+void following_stop(struct following *g) {
+    if (!g)
+        return;
+    follow_stop(g->f);
+    pthread_join(g->thread, NULL);
+    follow_free(g->f);
+    xfree(g);
+}
+
+void following_status(struct following *g, struct following_status *ret) {
+    static const enum following_state states[] = {[FOLLOW_READING] = FOLLOWING_READING,
+                                                  [FOLLOW_LIVE] = FOLLOWING_LIVE,
+                                                  [FOLLOW_ASKS] = FOLLOWING_ASKS,
+                                                  [FOLLOW_BROKEN] = FOLLOWING_BROKEN,
+                                                  [FOLLOW_STOPPED] = FOLLOWING_STOPPED};
+    struct follow_status st;
+    follow_status(g->f, &st);
+    *ret = (struct following_status){.state = states[st.state],
+                                     .from = g->from,
+                                     .to = g->to,
+                                     .pending = st.pending,
+                                     .oldest_ms = st.oldest_ms,
+                                     .asks = st.asks,
+                                     .failing = st.failing,
+                                     .blocked = st.blocked,
+                                     .readings = st.readings,
+                                     .carried = st.carried,
+                                     .deleted = st.deleted,
+                                     .watches = st.watches,
+                                     .heard_ms = st.heard_ms};
+    snprintf(ret->why, sizeof ret->why, "%s", st.why);
+}
+
+int following_approve(struct following *g, const char *what, struct err *e) {
+    return follow_approve(g->f, what, e);
+}
+
+int following_drain(struct following *g, uint64_t max_ms, struct err *e) {
+    return follow_drain(g->f, max_ms, e);
+}
+
+void following_each_held(struct following *g, size_t n,
+                         void (*fn)(void *ctx, const char *ref, bool asks, const char *why),
+                         void *ctx) {
+    follow_each_held(g->f, n, fn, ctx);
+}
