@@ -5,15 +5,15 @@
 enum { SEGMENT_MAX = 600 };
 
 /* Times are RFC 3339 in UTC, in seconds: they compare as texts. */
-static bool is_later(yyjson_val *entry, const char *created) {
+static bool is_later(yyjson_val *entry, const char *since) {
     const char *time = json_str(entry, "time");
-    return time && created && strcmp(time, created) > 0;
+    return time && since && strcmp(time, since) > 0;
 }
 
-static bool is_hand(yyjson_val *live, yyjson_val *entry) {
+static bool is_hand(yyjson_val *entry, const char *since) {
     const char *who = json_str(entry, "manager"), *sub = json_str(entry, "subresource");
-    return is_later(entry, json_str(live, "metadata", "creationTimestamp")) &&
-           !str_eq(sub, "status") && who && !str_eq(who, "tandem") && !facts_system_manager(who);
+    return is_later(entry, since) && !str_eq(sub, "status") && who && !str_eq(who, "tandem") &&
+           !facts_system_manager(who);
 }
 
 /* The next segment of a pointer into out; the rest, or NULL when the pointer is at its end. */
@@ -69,14 +69,22 @@ static bool owns(yyjson_val *fields, const char *pointer) {
     return false;
 }
 
-const char *hands_at(yyjson_val *live, const char *pointer) {
+static const char *hand_of(yyjson_val *live, const char *since, const char *pointer) {
     yyjson_val *all = json_get(live, "metadata", "managedFields"), *m;
     size_t i, max;
     yyjson_arr_foreach (all, i, max, m) {
-        if (is_hand(live, m) && (!pointer || owns(json_get(m, "fieldsV1"), pointer)))
+        if (is_hand(m, since) && (!pointer || owns(json_get(m, "fieldsV1"), pointer)))
             return json_str(m, "manager");
     }
     return NULL;
+}
+
+const char *hands_at(yyjson_val *live, const char *pointer) {
+    return hand_of(live, json_str(live, "metadata", "creationTimestamp"), pointer);
+}
+
+const char *hands_since(yyjson_val *live, const char *since) {
+    return hand_of(live, since, NULL);
 }
 
 const char *hands_on(yyjson_val *live) {

@@ -7,6 +7,8 @@
 
 /* The manager that changed the object at all, or NULL. */
 const char *hands_on(yyjson_val *live);
+/* The same since a moment (RFC 3339 in UTC, whole seconds). */
+const char *hands_since(yyjson_val *live, const char *since);
 /* Does a part of the control plane own what stands at this pointer? */
 bool hands_system(yyjson_val *live, const char *pointer);
 /* The manager that changed what stands at this pointer (elements of lists by name, as leaves.h has
