@@ -10,7 +10,8 @@
 enum { ATTEMPTS = 5, CHUNK = 64 };
 
 const char *handover_state_name(enum handover_state s) {
-    static const char *const names[] = {"handed over", "already", "finished", "alone", "failed"};
+    static const char *const names[] = {"handed over", "already",  "finished",
+                                        "alone",       "not held", "failed"};
     return s < COUNT_OF(names) ? names[s] : "?";
 }
 
@@ -260,7 +261,10 @@ static void loose_one(struct arena *a, const struct handover_opts *o, struct hel
     struct err e = {0};
     if (h->failed)
         return;
-    fill(h->item, h->twin == TWIN_NONE ? HAND_ALONE : HAND_DONE,
+    fill(h->item,
+         h->unheld              ? HAND_UNHELD
+         : h->twin == TWIN_NONE ? HAND_ALONE
+                                : HAND_DONE,
          arena_printf(a, "acts in %c now%s%s", o->to_slot,
                       h->unheld ? "; the other cluster does not answer, and was not held"
                       : h->twin == TWIN_NONE ? "; the other cluster does not have it"

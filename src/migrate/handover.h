@@ -13,6 +13,7 @@ enum handover_state {
     HAND_ALREADY,  /* was as wanted */
     HAND_FINISHED, /* a Job that ended in the source meanwhile: stays held in the destination */
     HAND_ALONE,    /* has no twin in the cluster that is to stop acting */
+    HAND_UNHELD,   /* acts now; the other cluster did not answer, and may let it act there too */
     HAND_FAILED,
 };
 
