@@ -28,6 +28,7 @@ static const struct field top_fields[] = {
     {"limits.maxUnreadyPods", FIELD_U32, offsetof(struct config, max_unready_pods)},
     {"traffic.hold", FIELD_MS64, offsetof(struct config, hold_ms)},
     {"traffic.bake", FIELD_MS64, offsetof(struct config, bake_ms)},
+    {"traffic.onAbort", FIELD_STRING, offsetof(struct config, on_abort)},
     {"gates.before", FIELD_LIST, offsetof(struct config, gates_before)},
     {"gates.approvers", FIELD_U32, offsetof(struct config, approvers)},
 };
@@ -54,6 +55,7 @@ static struct config *config_new(struct arena *a) {
         .n_steps = COUNT_OF(default_steps),
         .hold_ms = 60 * 1000,
         .bake_ms = 24 * 3600 * 1000,
+        .on_abort = "back",
         .gates_before = no_strings,
         .approvers = 1,
     };

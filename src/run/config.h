@@ -66,6 +66,7 @@ struct config {
     int *steps;                      /* percent, ascending, ends with 100 */
     size_t n_steps;
     uint64_t hold_ms, bake_ms;
+    const char *on_abort; /* traffic.onAbort: "back" or "stop" */
     struct config_probe *probes;
     size_t n_probes;
     struct config_smoke *smokes;

@@ -3,8 +3,10 @@
 #include <errno.h>
 #include <pwd.h>
 
+#include "base/clock.h"
 #include "base/file.h"
 #include "base/log.h"
+#include "run/adopt.h"
 #include "run/probing.h"
 
 int session_slot(char slot) {
@@ -55,6 +57,20 @@ static int load_config(struct session *s, unsigned needs, struct err *e) {
 
 /* --- clusters --- */
 
+enum { ALIVE_MS = 4000, ALIVE_TRIES = 2 };
+
+/* One that hangs would take minutes of whoever tolerates it dead. */
+static int is_alive(struct kube_client *c, struct err *e) {
+    AUTO_ARENA a = arena_new();
+    struct kube_req req = {
+        .method = "GET", .path = "/version", .timeout_ms = ALIVE_MS, .no_retry = true};
+    struct kube_resp resp;
+    int r = -1;
+    for (unsigned i = 0; i < ALIVE_TRIES && r < 0; i++)
+        r = kube_do(c, a, &req, &resp, e);
+    return r;
+}
+
 static int open_cluster(struct session *s, int i, struct err *e) {
     static const char *const names[] = {"A", "B"};
     const struct config_cluster *cc = &s->cfg->cluster[i];
@@ -77,7 +93,9 @@ static int open_cluster(struct session *s, int i, struct err *e) {
     struct kube_client_opts ko = {
         .name = names[i], .read_only = s->o.read_only, .max_reads = gentle ? s->cfg->reads : 0};
     s->cluster[i] = kube_client_new(s->http, auth, &ko);
-    r = kube_get_version(s->cluster[i], &s->version[i], e);
+    r = s->needs & TOLERATE_DEAD ? is_alive(s->cluster[i], e) : 0;
+    if (r >= 0)
+        r = kube_get_version(s->cluster[i], &s->version[i], e);
     if (r < 0)
         return r;
     r = kube_get_identity(s->cluster[i], s->a, &s->id[i], e);
@@ -86,7 +104,7 @@ static int open_cluster(struct session *s, int i, struct err *e) {
 
 static int open_clusters(struct session *s, unsigned needs, struct err *e) {
     for (int i = 0; i < 2; i++) {
-        if (!(needs & (i ? NEED_B : NEED_A)))
+        if (!(needs & (i ? NEED_B : NEED_A)) || s->cluster[i])
             continue;
         int r = open_cluster(s, i, e);
         if (r >= 0)
@@ -178,7 +196,7 @@ static int find_direction(struct session *s, struct err *e) {
 }
 
 static int open_traffic(struct session *s, unsigned needs, struct err *e) {
-    if (!(needs & (NEED_TRAFFIC | NEED_TRAFFIC_IF_ANY)))
+    if (!(needs & (NEED_TRAFFIC | NEED_TRAFFIC_IF_ANY | NEED_LIVE)))
         return 0;
     if (needs & NEED_TRAFFIC && !s->cfg->n_tiers)
         return err_set(e, -EUSAGE, "no load balancer is configured: traffic.tiers in tandem.yaml");
@@ -213,12 +231,48 @@ int session_open(const struct session_opts *o, unsigned needs, struct session **
         r = check_pins(s, e);
     if (r >= 0)
         r = open_traffic(s, needs, e);
+    if (r >= 0 && needs & NEED_LIVE)
+        r = session_check_live(s, e);
     if (r < 0) {
         session_close(s);
         return r;
     }
     *ret = s;
     return 0;
+}
+
+int session_reach(struct session *s, unsigned needs, struct err *e) {
+    s->needs |= needs;
+    int r = open_clusters(s, needs, e);
+    if (r >= 0)
+        r = check_pins(s, e);
+    for (size_t i = 0; r < 0 && i < COUNT_OF(s->cluster); i++) {
+        kube_client_free(s->cluster[i]);
+        s->cluster[i] = NULL;
+    }
+    return r;
+}
+
+enum { RECORD_STEP_MS = 100 };
+
+bool session_record(struct session *s, uint64_t max_ms) {
+    uint64_t end = clock_now_ms() + max_ms;
+    struct journal *j = NULL;
+    struct err e = {0};
+    int r = -EBUSY;
+    if (s->recording || s->o.read_only || !(s->needs & NEED_JOURNAL) || !s->cfg->journal ||
+        !file_exists(s->cfg->journal))
+        return s->recording;
+    while ((r = journal_open(s->cfg->journal, false, &j, &e)) == -EBUSY && clock_now_ms() < end)
+        clock_sleep_ms(RECORD_STEP_MS);
+    if (r < 0)
+        return false;
+    journal_close(s->journal);
+    s->journal = j;
+    s->recording = true;
+    s->run_open = journal_run_open(j, &s->run, NULL) > 0; /* its holder may have ended it */
+    log_info("the journal is free now: what was done is recorded");
+    return true;
 }
 
 void session_close(struct session *s) {
@@ -343,18 +397,24 @@ void session_event(struct session *s, const char *what, const char *detail) {
         log_warn("not recorded in the journal: %s", err_msg(&e));
 }
 
+static int64_t step_begin(struct session *s, const char *stage, const char *what) {
+    int64_t id = 0;
+    struct err e = {0};
+    if (s->recording && journal_step_begin(s->journal, s->run.id, stage, what, NULL, &id, &e) < 0)
+        log_warn("not recorded in the journal: %s", err_msg(&e));
+    return id;
+}
+
 int session_step(struct session *s, const char *stage, const char *what,
                  int (*fn)(struct session *s, void *ctx, struct err *e), void *ctx, struct err *e) {
-    int64_t id = 0;
+    bool recorded = s->recording;
     struct err je = {0};
-    int began =
-        s->recording ? journal_step_begin(s->journal, s->run.id, stage, what, NULL, &id, &je) : 0;
-    if (began < 0)
-        log_warn("not recorded in the journal: %s", err_msg(&je));
+    int64_t id = step_begin(s, stage, what);
     int r = fn(s, ctx, e);
     const char *note = r < 0 ? err_msg(e) : NULL;
-    if (s->recording && began >= 0 &&
-        journal_step_end(s->journal, id, r < 0 ? "failed" : "done", note, &je) < 0)
+    if (!recorded)
+        id = step_begin(s, stage, what);
+    if (id && journal_step_end(s->journal, id, r < 0 ? "failed" : "done", note, &je) < 0)
         log_warn("not recorded in the journal: %s", err_msg(&je));
     session_event(s, arena_printf(s->a, "%s: %s", stage, what), r < 0 ? note : "done");
     return r;

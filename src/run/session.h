@@ -22,6 +22,7 @@ enum session_need {
     TOLERATE_DEAD = 128,   /* a cluster that cannot be reached is no error (the way back) */
     TOLERATE_DENIED = 512, /* nor is a credential that may not read something (doctor) */
     TOLERATE_BUSY = 256,   /* nor is a journal that is missing or held by another process */
+    NEED_LIVE = 1024,      /* who is live is as the journal believes, else -EGUARD (adopt.h) */
 };
 
 struct session_opts {
@@ -57,6 +58,15 @@ struct session {
 int session_open(const struct session_opts *o, unsigned needs, struct session **ret, struct err *e);
 void session_close(struct session *s); /* NULL is fine */
 
+/* Opens those clusters of `needs` that are not open yet: for what must not wait for them at first
+ * (the way back moves the traffic before it looks for an API server). With TOLERATE_DEAD one that
+ * does not answer within a few seconds is left out, with a warning. When a cluster is not the one
+ * that its slot is pinned to, neither stays open. */
+int session_reach(struct session *s, unsigned needs, struct err *e);
+/* Tries again to get the journal that another process held when the session was opened, for so
+ * long. Returns whether what is done from now on is recorded. */
+bool session_record(struct session *s, uint64_t max_ms);
+
 struct kube_client *session_source(const struct session *s);
 struct kube_client *session_destination(const struct session *s);
 int session_slot(char slot); /* 'a' -> 0, 'b' -> 1 */
@@ -80,7 +90,8 @@ void session_patience(struct session *s, bool on);
 
 /* The open run, begun when there is none. Pins both slots. */
 int session_begin_run(struct session *s, struct err *e);
-/* One recorded action around fn: intent before, outcome after, event in the audit trail. */
+/* One recorded action around fn: intent before, outcome after, event in the audit trail. When the
+ * journal can be had only afterwards (session_record), it is recorded then. */
 int session_step(struct session *s, const char *stage, const char *what,
                  int (*fn)(struct session *s, void *ctx, struct err *e), void *ctx, struct err *e);
 /* What the step of a migration of everything is called; one under -n or -l is another. */

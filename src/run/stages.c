@@ -9,6 +9,7 @@
 #include "migrate/keep.h"
 #include "run/probing.h"
 #include "run/switch.h"
+#include "run/trail.h"
 #include "run/undo.h"
 
 /* OFFENCE_MS: within which the garbage collector, the token controller and their like take away
@@ -140,8 +141,29 @@ int stage_migrate(struct session *s, struct world *w, const struct migrate_opts 
 struct hand_ctx {
     bool back, dry_run;
     struct handover_item **items;
-    int failed;
+    int failed, unheld;
 };
+
+/* Does anything act in the destination, as far as the journal knows? Without it something may. */
+static bool may_act_there(struct session *s) {
+    struct trail t;
+    return !s->journal || !s->run_open || trail_read(s, &t, NULL) < 0 || t.acts_ms;
+}
+
+static int count_items(struct session *s, struct hand_ctx *h, bool dead, struct err *e) {
+    for (const struct handover_item *i = *h->items; i; i = i->next) {
+        h->failed += i->state == HAND_FAILED;
+        h->unheld += i->state == HAND_UNHELD;
+    }
+    if (h->failed)
+        return err_set(e, -EREMOTEIO, "%d objects could not be handed over", h->failed);
+    if (h->unheld || (dead && may_act_there(s)))
+        return err_set(e, -EHOSTUNREACH,
+                       "%c does not answer, so that what acts there was not held: when it is back, "
+                       "it acts in both clusters until the same command has run again",
+                       h->back ? s->destination : s->source);
+    return 0;
+}
 
 static int hand_over(struct session *s, void *ctx, struct err *e) {
     struct hand_ctx *h = ctx;
@@ -149,15 +171,21 @@ static int hand_over(struct session *s, void *ctx, struct err *e) {
     struct kube_client *cf = s->cluster[session_slot(from)], *ct = s->cluster[session_slot(to)];
     struct kube_discovery *d, *df = NULL;
     if (!ct)
-        return err_set(e, -EHOSTUNREACH, "cluster %c does not answer", to);
+        return err_set(e, -EHOSTUNREACH,
+                       "cluster %c does not answer, and what is held there cannot be let loose",
+                       to);
     int r = kube_discover(ct, &d, e);
     if (r < 0)
         return r;
-    r = cf ? kube_discover(cf, &df, e) : 0;
+    struct err why = {0};
+    r = cf ? kube_discover(cf, &df, &why) : 0;
     if (r < 0 && !h->back) {
         kube_discovery_free(d);
+        *e = why;
         return r;
     }
+    if (r < 0 && !why.http)
+        cf = NULL; /* it died meanwhile: not to be asked object by object */
     bool narrowed = s->o.namespaces && s->o.namespaces[0];
     struct handover_opts o = {
         .from = cf,
@@ -188,14 +216,12 @@ static int hand_over(struct session *s, void *ctx, struct err *e) {
     kube_discovery_free(df);
     if (r < 0)
         return r;
-    for (const struct handover_item *i = *h->items; i; i = i->next)
-        h->failed += i->state == HAND_FAILED;
-    return h->failed ? err_set(e, -EREMOTEIO, "%d objects could not be handed over", h->failed) : 0;
+    return h->dry_run ? 0 : count_items(s, h, !cf, e);
 }
 
 int stage_handover(struct session *s, bool back, bool dry_run, struct handover_item **ret,
                    struct err *e) {
-    struct hand_ctx h = {back, dry_run, ret, 0};
+    struct hand_ctx h = {.back = back, .dry_run = dry_run, .items = ret};
     *ret = NULL;
     /* Without a run "forward" may be anywhere: after retire it is the cluster that was let go. */
     if (!back && !dry_run && !s->run_open)

@@ -5,61 +5,9 @@
 #include "base/clock.h"
 #include "base/file.h"
 #include "base/log.h"
+#include "run/back.h"
 
 enum { DRAIN_MS = 10000, PROOF_MS = 2000, TICK_MS = 1000, CA_MAX = 1 << 20 };
-
-/* Share of b for so many percent of the destination. */
-static int share_of_b(const struct session *s, int percent_destination) {
-    return s->destination == 'b' ? percent_destination : 100 - percent_destination;
-}
-
-int switch_observe(struct session *s, struct err *e) {
-    int agreed = -1;
-    for (size_t i = 0; i < s->n_tiers; i++) {
-        struct traffic_state st;
-        int r = traffic_observe(s->tiers[i], &st, e);
-        if (r < 0)
-            return err_ctx(e, MIN(r, -2), "tier %s", traffic_name(s->tiers[i]));
-        int percent = st.live_b < 0 ? -1 : share_of_b(s, st.live_b);
-        if (i && percent != agreed)
-            return -1;
-        agreed = percent;
-    }
-    return agreed;
-}
-
-struct move {
-    int percent;
-    bool force;
-};
-
-/* Forward, the first tier that cannot be moved stops the step; on the way back every tier is tried,
- * whatever became of the ones before. */
-static int move_all(struct session *s, void *ctx, struct err *e) {
-    const struct move *m = ctx;
-    int worst = 0;
-    for (size_t i = 0; i < s->n_tiers; i++) {
-        struct err why = {0};
-        int r = traffic_set_live(s->tiers[i], share_of_b(s, m->percent), m->force, &why);
-        if (r >= 0)
-            continue;
-        if (e)
-            *e = why;
-        worst = err_ctx(e, r, "tier %s", traffic_name(s->tiers[i]));
-        if (m->percent > 0)
-            break;
-    }
-    return worst;
-}
-
-static int prelive_all(struct session *s, char cluster, struct err *e) {
-    int worst = 0;
-    for (size_t i = 0; i < s->n_tiers; i++) {
-        int r = traffic_set_prelive(s->tiers[i], cluster, e);
-        worst = r < 0 ? err_ctx(e, r, "tier %s, pre-live", traffic_name(s->tiers[i])) : worst;
-    }
-    return worst;
-}
 
 /* --- our own probes while the steps are held --- */
 
@@ -176,21 +124,41 @@ static int one_step(struct session *s, const struct switch_opts *o, const struct
                     size_t i, struct err *e) {
     struct move m = {o->steps[i], o->force};
     const char *what = arena_printf(s->a, "%d %% to %c", m.percent, s->destination);
-    int r = session_step(s, "switch", what, move_all, &m, e);
+    int r = session_step(s, "switch", what, move_live, &m, e);
     bool last = i + 1 == o->n_steps;
     return r < 0 ? r : hold(s, o, w, m.percent, last ? PROOF_MS : o->hold_ms, e);
 }
 
+static int leave_as_it_is(struct session *s, const struct err *why, struct err *e) {
+    int now = switch_observe(s, NULL);
+    const char *share = now < 0 ? "an unknown share" : arena_printf(s->a, "%d %%", now);
+    session_event(s, "switch: stopped, nothing taken back (traffic.onAbort: stop)", err_msg(why));
+    log_warn("NOTHING IS TAKEN BACK (traffic.onAbort: stop): %s of the live traffic goes to %c",
+             share, s->destination);
+    return err_set(e, -EPROTO,
+                   "%s; traffic.onAbort is stop, so %s of the traffic stays on %c: a person has to "
+                   "decide between `tandem switch-back` and `tandem cutover`",
+                   err_msg(why), share, s->destination);
+}
+
+/* The same whole way as a person would go, or none of it: what tandem.yaml says. */
 static int abort_to_source(struct session *s, struct err *e) {
     struct err why = *e, back = {0};
+    struct back_result res;
+    struct back_opts bo = {.reason = err_msg(&why), .automatic = true};
     log_error("%s", err_msg(&why));
-    log_warn("taking the traffic back to %c", s->source);
-    int r = switch_back_traffic(s, &back);
-    if (r < 0)
+    if (str_eq(s->cfg->on_abort, "stop"))
+        return leave_as_it_is(s, &why, e);
+    log_warn("taking everything back to %c", s->source);
+    int r = stage_switch_back(s, &bo, &res, &back);
+    if (r < 0 && !res.traffic_back)
         return err_set(e, r,
                        "%s; AND the traffic could not be taken back: %s; use `tandem "
                        "switch-back` at once",
                        err_msg(&why), err_msg(&back));
+    if (r < 0)
+        return err_set(e, -EPROTO, "%s; the traffic is back on %c, but not everything is: %s",
+                       err_msg(&why), s->source, err_msg(&back));
     return err_set(e, -EPROTO, "%s; the traffic is back on %c", err_msg(&why), s->source);
 }
 
@@ -211,7 +179,7 @@ static int prove(struct session *s, struct err *e) {
 }
 
 static int lead_prelive(struct session *s, void *ctx UNUSED, struct err *e) {
-    return prelive_all(s, s->source, e);
+    return move_prelive(s, s->source, e);
 }
 
 static int finish(struct session *s, struct err *e) {
@@ -245,13 +213,6 @@ int switch_cutover(struct session *s, const struct switch_opts *o, struct err *e
     if (r < 0)
         return at == 0 || at == -1 || switch_observe(s, NULL) != at ? abort_to_source(s, e) : r;
     return o->steps[o->n_steps - 1] == 100 ? finish(s, e) : 0;
-}
-
-int switch_back_traffic(struct session *s, struct err *e) {
-    struct move m = {0, true};
-    int r = session_step(s, "switch", arena_printf(s->a, "back to %c", s->source), move_all, &m, e);
-    int p = prelive_all(s, s->destination, r < 0 ? NULL : e);
-    return r < 0 ? r : p;
 }
 
 int switch_ask_live(struct session *s, unsigned times, unsigned *ret_elsewhere, struct err *e) {

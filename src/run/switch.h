@@ -3,7 +3,7 @@
 #pragma once
 
 #include "probe/probe.h"
-#include "run/session.h"
+#include "run/move.h"
 
 struct switch_opts {
     const int *steps; /* percent of the destination, ascending; the last is the goal */
@@ -17,18 +17,12 @@ struct switch_opts {
     void *ctx;
 };
 
-/* Percent of the live side that goes to the destination on all tiers: 0-100, -1 when they differ
- * or are unknown; negative below -1 on failure. */
-int switch_observe(struct session *s, struct err *e);
-
 /* The steps; each is a journalled action. When a configured probe breaks its limit, or a step
- * fails, the traffic goes back to the source by itself and -EPROTO tells why. After 100 % is proven
+ * fails, everything goes back to the source by itself (back.h), or nothing (traffic.onAbort: stop),
+ * and -EPROTO tells why. After 100 % is proven
  * (read back, and the probe's answers come from the destination only) pre-live is led to the
  * source, which is idle now. */
 int switch_cutover(struct session *s, const struct switch_opts *o, struct err *e);
-
-/* All traffic to the source, pre-live to the destination. Needs neither journal nor clusters. */
-int switch_back_traffic(struct session *s, struct err *e);
 
 /* Who answers on the live side: asks each configured probe URL a few times. *ret_elsewhere counts
  * answers that did not name the destination. Returns answers in all, or negative. */
