@@ -61,9 +61,11 @@ int cmd_activate(const struct command *c, int argc, char **argv) {
     struct session *s = NULL;
     struct err e = {0};
     unsigned journal = dry_run || m.session.read_only ? NEED_JOURNAL_IF_ANY : NEED_JOURNAL;
-    int r = cli_open(&m, NEED_CLUSTERS | journal, &s, &e);
+    bool back = str_eq(c->name, "deactivate");
+    unsigned live = journal == NEED_JOURNAL && !back ? NEED_LIVE : 0;
+    int r = cli_open(&m, NEED_CLUSTERS | journal | live, &s, &e);
     if (r >= 0)
-        r = work(s, &m, str_eq(c->name, "deactivate"), dry_run || m.session.read_only, &e);
+        r = work(s, &m, back, dry_run || m.session.read_only, &e);
     code = r < 0 ? cli_fail(&e) : EXIT_DONE;
     cli_print_counts(s);
     session_close(s);

@@ -117,7 +117,7 @@ int cmd_cutover(const struct command *c, int argc, char **argv) {
         return code;
     struct session *s = NULL;
     struct err e = {0};
-    int r = cli_open(&m, NEED_TRAFFIC | NEED_JOURNAL | NEED_CONFIG_FILE, &s, &e);
+    int r = cli_open(&m, NEED_TRAFFIC | NEED_JOURNAL | NEED_CONFIG_FILE | NEED_LIVE, &s, &e);
     if (r >= 0)
         r = work(s, &m, &o, &e);
     code = r < 0 ? cli_fail(&e) : EXIT_DONE;

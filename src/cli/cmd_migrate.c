@@ -188,7 +188,7 @@ int cmd_migrate(const struct command *c, int argc, char **argv) {
     if (m.session.read_only)
         r = err_set(&e, -EGUARD, "--read-only: migrate writes; `tandem plan` shows what");
     if (r >= 0)
-        r = cli_open(&m, NEED_CLUSTERS | NEED_JOURNAL, &s, &e);
+        r = cli_open(&m, NEED_CLUSTERS | NEED_JOURNAL | NEED_LIVE, &s, &e);
     if (r >= 0)
         r = work(s, &m, &o, args.n ? args.v[0] : NULL, &e);
     code = r < 0 ? cli_fail(&e) : EXIT_DONE;

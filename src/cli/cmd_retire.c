@@ -29,9 +29,10 @@ int cmd_retire(const struct command *c, int argc, char **argv) {
         return code;
     struct session *s = NULL;
     struct err e = {0};
-    int r = cli_open(
-        &m, NEED_CLUSTERS | TOLERATE_DEAD | NEED_JOURNAL | NEED_TRAFFIC_IF_ANY | NEED_CONFIG_FILE,
-        &s, &e);
+    int r = cli_open(&m,
+                     NEED_CLUSTERS | TOLERATE_DEAD | NEED_JOURNAL | NEED_TRAFFIC_IF_ANY |
+                         NEED_CONFIG_FILE | NEED_LIVE,
+                     &s, &e);
     if (r >= 0)
         r = work(s, &m, &e);
     code = r < 0 ? cli_fail(&e) : EXIT_DONE;

@@ -1,5 +1,6 @@
 #include "base/clock.h"
 #include "cli/commands.h"
+#include "run/losses.h"
 #include "run/stages.h"
 #include "run/switch.h"
 
@@ -52,14 +53,29 @@ static void add_stages(yyjson_mut_doc *d, yyjson_mut_val *root, struct session *
     json_mut_set(d, root, "steps", list);
 }
 
-static void add_way_back(yyjson_mut_doc *d, yyjson_mut_val *root, const struct way_back *w) {
+static void add_way_back(yyjson_mut_doc *d, yyjson_mut_val *root, struct session *s,
+                         const struct way_back *w) {
     yyjson_mut_val *x = yyjson_mut_obj(d);
+    struct losses l;
+    stage_losses(s, &l);
+    json_mut_set(d, x, "losses", back_losses_json(&l, d));
     json_mut_set_bool(d, x, "open", w->open);
     json_mut_set_int(d, x, "liveToDestination", w->percent);
     json_mut_set_int(d, x, "heldInSource", w->known_source ? (int64_t)w->held_source : -1);
     json_mut_set_int(d, x, "heldInDestination",
                      w->known_destination ? (int64_t)w->held_destination : -1);
     json_mut_set(d, root, "wayBack", x);
+}
+
+static void print_losses(struct session *s) {
+    struct losses l;
+    char t[CLOCK_RFC3339_MAX];
+    AUTO_SB b = SB_INIT(0);
+    stage_losses(s, &l);
+    back_losses_text(&l, &b);
+    printf("  takes %s\n  %s\n",
+           l.measured_ms ? clock_human(l.measured_ms, t) : "as long as was never measured here",
+           sb_get(&b));
 }
 
 static int print_json(struct session *s, const struct common *m, const struct way_back *w,
@@ -73,7 +89,7 @@ static int print_json(struct session *s, const struct common *m, const struct wa
     json_mut_set_str(d, root, "run", s->run_open ? s->run.id : "");
     add_stages(d, root, s);
     add_tiers(d, root, s);
-    add_way_back(d, root, w);
+    add_way_back(d, root, s, w);
     size_t n;
     char *text = json_mut_write(s->a, root, &n);
     return cli_print_tree(m->output, text, n, e);
@@ -127,6 +143,8 @@ static void print_text(struct session *s, const struct way_back *w) {
     print_held(s->source, w->known_source, w->held_source);
     print_held(s->destination, w->known_destination, w->held_destination);
     printf("\nway back: %s\n", w->open ? "open (tandem switch-back)" : "nothing to go back from");
+    if (w->open)
+        print_losses(s);
 }
 
 int cmd_status(const struct command *c, int argc, char **argv) {

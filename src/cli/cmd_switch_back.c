@@ -1,74 +1,72 @@
 #include "base/clock.h"
 #include "cli/commands.h"
-#include "run/stages.h"
-#include "run/switch.h"
+#include "run/back.h"
+#include "run/move.h"
 
-static int singletons_back(struct session *s, struct err *e) {
-    struct handover_item *items = NULL;
-    int r = stage_handover(s, true, false, &items, e);
-    for (; items; items = items->next)
-        printf("  %-11s %s%s%s\n", handover_state_name(items->state), items->title,
-               str_empty(items->note) ? "" : ": ", items->note ? items->note : "");
-    return r > 0 ? -1 : r;
+struct back_cli {
+    const char *to, *reason;
+    bool traffic_only;
+};
+
+static void print_items(const struct handover_item *i) {
+    for (; i; i = i->next)
+        printf("  %-11s %s%s%s\n", handover_state_name(i->state), i->title,
+               str_empty(i->note) ? "" : ": ", i->note ? i->note : "");
 }
 
-/* What the destination did to the outside world meanwhile is not taken back, and is said first. */
-static void say_losses(struct session *s) {
+/* Who is asked sees what would be lost before the answer; who said --yes does not wait for it: the
+ * traffic goes back at once, and what is lost is named on the way. */
+static const char *say_losses(struct session *s, const struct common *m, bool clusters) {
     int percent = s->n_tiers ? switch_observe(s, NULL) : -1;
+    struct losses l;
+    struct err e = {0};
+    AUTO_SB b = SB_INIT(0);
     if (percent >= 0)
         log_info("now %d %% of the live traffic goes to %c", percent, s->destination);
-    log_warn("not taken back: what %c's applications wrote to databases, queues and volumes since "
-             "they got traffic, and objects changed in %c since the migration",
-             s->destination, s->destination);
+    if (m->yes)
+        return NULL;
+    if (clusters && session_reach(s, NEED_CLUSTERS | TOLERATE_DEAD, &e) < 0)
+        log_warn("%s", err_msg(&e));
+    stage_losses(s, &l);
+    back_losses_text(&l, &b);
+    log_warn("%s", sb_get(&b));
+    return arena_strdup(s->a, sb_get(&b));
 }
 
-/* Which way is back: the journal knows; without it only a person does. */
-static int choose_source(struct session *s, const char *to, struct err *e) {
-    if (to && (strlen(to) != 1 || (*to != 'a' && *to != 'b')))
-        return err_set(e, -EUSAGE, "--to: \"%s\" is neither a nor b", to);
-    if (!to && !s->journal)
-        return err_set(e, -EUSAGE, "without the journal say where back is: --to a or --to b");
-    if (!to && !s->run_open)
-        return err_set(e, -EGUARD,
-                       "no run is open: there is nothing to go back from (--to moves "
-                       "the traffic all the same)");
-    if (to) {
-        s->source = *to;
-        s->destination = *to == 'a' ? 'b' : 'a';
-    }
-    return 0;
+static void print_result(struct session *s, const struct back_result *res) {
+    char t[CLOCK_RFC3339_MAX];
+    if (s->n_tiers && res->traffic_back)
+        printf("all live traffic goes to %c (took %s)\n", s->source,
+               clock_human(res->traffic_ms, t));
+    print_items(res->items);
 }
 
-static int work(struct session *s, const struct common *m, const char *to, bool traffic_only,
+static int work(struct session *s, const struct common *m, const struct back_cli *o,
                 struct err *e) {
-    int r = choose_source(s, to, e);
+    struct back_result res = {0};
+    struct back_opts bo = {.traffic_only = o->traffic_only, .reason = o->reason};
+    int r = back_choose(s, o->to, e);
     if (r < 0)
         return r;
-    say_losses(s);
+    bo.named = say_losses(s, m, !o->traffic_only);
     AUTO_SB q = SB_INIT(0);
     sb_fmt(&q, "go back to %c", s->source);
     r = cli_confirm(m, q.p, e);
     if (r < 0)
         return r;
-    uint64_t start = clock_now_ms();
-    if (s->n_tiers)
-        r = switch_back_traffic(s, e);
-    if (r < 0)
-        return r;
-    char t[CLOCK_RFC3339_MAX];
-    if (s->n_tiers)
-        printf("all live traffic goes to %c (took %s)\n", s->source,
-               clock_human(clock_now_ms() - start, t));
-    return traffic_only ? 0 : singletons_back(s, e);
+    r = stage_switch_back(s, &bo, &res, e);
+    print_result(s, &res);
+    return r;
 }
 
 int cmd_switch_back(const struct command *c, int argc, char **argv) {
     struct common m = {0};
-    bool traffic_only = false;
-    const char *to = NULL;
+    struct back_cli o = {0};
     const struct option_row rows[] = {
-        {"to", 0, OPT_STRING, &to, "a|b", "where back is, when the journal is not there to tell"},
-        {"traffic-only", 0, OPT_FLAG, &traffic_only, NULL, "leave the singletons where they are"},
+        {"to", 0, OPT_STRING, &o.to, "a|b", "where back is, when the journal is not there to tell"},
+        {"traffic-only", 0, OPT_FLAG, &o.traffic_only, NULL,
+         "leave singletons and sync where they are"},
+        {"reason", 0, OPT_STRING, &o.reason, "TEXT", "why, for the audit trail"},
         {0},
     };
     AUTO_STRVEC args = {0};
@@ -77,12 +75,11 @@ int cmd_switch_back(const struct command *c, int argc, char **argv) {
         return code;
     struct session *s = NULL;
     struct err e = {0};
-    unsigned needs = NEED_JOURNAL | TOLERATE_BUSY | NEED_TRAFFIC_IF_ANY | NEED_CONFIG_FILE;
-    if (!traffic_only)
-        needs |= NEED_CLUSTERS | TOLERATE_DEAD;
-    int r = cli_open(&m, needs, &s, &e);
+    /* No cluster yet: one that hangs must not be waited for while the traffic is where it is. */
+    int r =
+        cli_open(&m, NEED_JOURNAL | TOLERATE_BUSY | NEED_TRAFFIC_IF_ANY | NEED_CONFIG_FILE, &s, &e);
     if (r >= 0)
-        r = work(s, &m, to, traffic_only, &e);
+        r = work(s, &m, &o, &e);
     code = r < 0 ? cli_fail(&e) : EXIT_DONE;
     cli_print_counts(s);
     session_close(s);

@@ -61,10 +61,17 @@ static const struct command table[] = {
      "Moves every tier through the configured steps, holds between them, watches the probes and\n"
      "takes the traffic back by itself when one breaks its limit. Pre-live follows at the end.",
      "Switch", cmd_cutover},
-    {"switch-back", "", "the whole way back: traffic, then singletons",
-     "Always legal until retire; needs no plan and works without the journal. Says first what\n"
-     "is not taken back. --traffic-only leaves the singletons where they are.",
+    {"switch-back", "", "the whole way back: traffic, sync direction, singletons",
+     "Always legal until retire; needs no plan and works without the journal (--to says then\n"
+     "where back is). Names what is not taken back and records that it was accepted. The traffic\n"
+     "goes first and waits for nothing; what could not be done is named, with exit code 1: run\n"
+     "it again and it goes on. --traffic-only leaves the rest where it is.",
      "Watch and go back", cmd_switch_back},
+    {"adopt", "", "take the observed state of the traffic as true",
+     "Commands that act are refused when the load balancers do not do what the journal believes.\n"
+     "This records what they do as true, with actor and reason. Refused when it cannot be seen\n"
+     "whole: a node that does not answer, nodes or tiers that differ.",
+     "Watch and go back", cmd_adopt},
     {"retire", "", "let the source go, once nothing needs it",
      "Refuses while the source sees traffic or still runs singletons. tandem deletes nothing:\n"
      "it ends the run and prints what you are to destroy.",

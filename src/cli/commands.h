@@ -13,6 +13,7 @@ COMMAND(cmd_migrate);
 COMMAND(cmd_verify);
 COMMAND(cmd_follow);
 COMMAND(cmd_activate);
+COMMAND(cmd_adopt);
 COMMAND(cmd_smoke);
 COMMAND(cmd_cutover);
 COMMAND(cmd_switch_back);

@@ -115,6 +115,8 @@ exits 'and goes there' 0 "$TANDEM" switch-back -f tandem.yaml --to a --traffic-o
 is 'live is answered by A, without any journal' "$(who "$BED_LIVE_URL")" a
 rm -f tandem.db*
 mv away.db tandem.db
+exits 'the journal that knows nothing of it is not believed' 4 "$TANDEM" cutover -f tandem.yaml --yes
+exits 'until what is observed is adopted' 0 "$TANDEM" adopt -f tandem.yaml --yes
 exits 'cutover, once more' 0 "$TANDEM" cutover -f tandem.yaml --yes
 exits 'switch-back' 0 "$TANDEM" switch-back -f tandem.yaml --yes
 is 'live is answered by A again' "$(who "$BED_LIVE_URL")" a
@@ -149,7 +151,7 @@ is 'live stays with A' "$(who "$BED_LIVE_URL")" a
 # --- the way back with B dead ---
 exits 'activate, before B dies' 0 "$TANDEM" activate -f tandem.yaml --yes
 bed stop b apiserver --kill >/dev/null 2>&1
-exits 'switch-back with B dead' 0 "$TANDEM" switch-back -f tandem.yaml --yes
+exits 'switch-back with B dead: what acts there is not held' 1 "$TANDEM" switch-back -f tandem.yaml --yes
 is 'the CronJobs act in A' "$(ka get cronjob -n shop cart-sweeper -o jsonpath='{.spec.suspend}')" false
 bed start b apiserver >/dev/null 2>&1
 exits 'B is back: deactivate holds what acts in both' 0 "$TANDEM" deactivate -f tandem.yaml --yes
