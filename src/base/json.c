@@ -261,13 +261,43 @@ void json_pointer_add(struct sb *b, const char *key) {
     }
 }
 
+/* Is there a member of an object? An element of an array is none: adding moves it up. */
+static bool is_member(yyjson_mut_val *root, const char *pointer) {
+    const char *slash = pointer ? strrchr(pointer, '/') : NULL;
+    yyjson_mut_val *parent =
+        slash ? yyjson_mut_ptr_getn(root, pointer, (size_t)(slash - pointer)) : NULL;
+    return yyjson_mut_is_obj(parent) && yyjson_mut_ptr_get(root, pointer);
+}
+
+/* RFC 6902, 4.1: what is added replaces the member of that name; yyjson 0.10 writes a second one
+ * beside it. */
+static void make_room(yyjson_mut_doc *d, yyjson_mut_val *root, yyjson_mut_val *op) {
+    const char *what = json_mut_str(op, "op"), *path = json_mut_str(op, "path");
+    const char *from = json_mut_str(op, "from");
+    if (!is_member(root, path))
+        return;
+    if (str_eq(what, "add"))
+        json_mut_set_str(d, op, "op", "replace");
+    else if ((str_eq(what, "copy") || str_eq(what, "move")) && from && !str_starts(from, path) &&
+             yyjson_mut_ptr_get(root, from))
+        yyjson_mut_ptr_remove(root, path);
+}
+
 int json_patch(yyjson_mut_doc *d, yyjson_mut_val **root, yyjson_val *patch, struct err *e) {
-    yyjson_mut_val *p = yyjson_val_mut_copy(d, patch);
-    yyjson_patch_err pe = {0};
-    yyjson_mut_val *out = yyjson_mut_patch(d, *root, p, &pe);
-    if (!out)
-        return err_set(e, -EINVAL, "JSON patch: operation %zu cannot be applied: %s", pe.idx + 1,
-                       pe.msg ? pe.msg : "invalid");
-    *root = out;
+    yyjson_mut_val *p = yyjson_val_mut_copy(d, patch), *op;
+    size_t i, max;
+    if (!yyjson_mut_is_arr(p))
+        return err_set(e, -EINVAL, "JSON patch: it is no list");
+    yyjson_mut_arr_foreach (p, i, max, op) {
+        yyjson_patch_err pe = {0};
+        yyjson_mut_val *one = yyjson_mut_arr(d);
+        make_room(d, *root, op);
+        yyjson_mut_arr_append(one, yyjson_mut_val_mut_copy(d, op));
+        yyjson_mut_val *out = yyjson_mut_patch(d, *root, one, &pe);
+        if (!out)
+            return err_set(e, -EINVAL, "JSON patch: operation %zu cannot be applied: %s", i + 1,
+                           pe.msg ? pe.msg : "invalid");
+        *root = out;
+    }
     return 0;
 }
