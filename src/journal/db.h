@@ -86,6 +86,9 @@ static inline void cleanup_stmt(sqlite3_stmt **st) {
 }
 #define AUTO_STMT CLEANUP(cleanup_stmt) sqlite3_stmt *
 
+/* journal_events_verify() for who holds the mutex. */
+int events_verify(struct journal *j, struct err *e);
+
 /* "" means no run, as NULL does: the foreign key wants NULL. */
 static inline const char *run_or_null(const char *run) {
     return run && *run ? run : NULL;

@@ -146,9 +146,8 @@ static int check_end(struct journal *j, int64_t count, struct err *e) {
     return r < 0 ? r : 0;
 }
 
-int journal_events_verify(struct journal *j, struct err *e) {
+int events_verify(struct journal *j, struct err *e) {
     AUTO_ARENA a = arena_new();
-    AUTO_USE u = use_read(j, "verify the events");
     AUTO_STMT st = NULL;
     char before[SHA256_HEX];
     int64_t count = 0;
@@ -160,4 +159,9 @@ int journal_events_verify(struct journal *j, struct err *e) {
         r = check_row(j, &v, ++count, before, e);
     }
     return r < 0 ? r : check_end(j, count, e);
+}
+
+int journal_events_verify(struct journal *j, struct err *e) {
+    AUTO_USE u = use_read(j, "verify the events");
+    return events_verify(j, e);
 }

@@ -8,6 +8,8 @@ const char *const sql_query[Q_COUNT] = {
     [Q_COMMIT] = "COMMIT",
     [Q_ROLLBACK] = "ROLLBACK",
     [Q_SALT] = "SELECT salt FROM journal WHERE id = 1",
+    [Q_SALT_SET] = "UPDATE journal SET salt = ?1 WHERE id = 1",
+    [Q_COLUMNS] = "SELECT name FROM pragma_table_info(?1) ORDER BY cid",
 
     [Q_FACT_SET] = "INSERT INTO fact(key, value, at_ms) VALUES (?1, ?2, ?3) "
                    "ON CONFLICT(key) DO UPDATE SET value = ?2, at_ms = ?3",

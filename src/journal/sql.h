@@ -8,6 +8,8 @@ enum query_name {
     Q_COMMIT,
     Q_ROLLBACK,
     Q_SALT,
+    Q_SALT_SET,
+    Q_COLUMNS,
     Q_FACT_SET,
     Q_FACT_DELETE,
     Q_FACT_GET,
