@@ -1,5 +1,8 @@
 /* activate and deactivate: the same table of singletons, in the two directions. */
+#include <errno.h>
+
 #include "cli/commands.h"
+#include "run/notice.h"
 #include "run/stages.h"
 
 static int print_tree(struct session *s, const struct handover_item *items, enum output o,
@@ -30,6 +33,17 @@ static int show_items(struct session *s, const struct handover_item *items, enum
     return 0;
 }
 
+struct handing {
+    bool back;
+    struct handover_item **items;
+};
+
+static int hand(struct session *s, void *ctx, struct err *e) {
+    struct handing *h = ctx;
+    int r = stage_handover(s, h->back, false, h->items, e);
+    return r > 0 ? -EREMOTEIO : r;
+}
+
 static int work(struct session *s, const struct common *m, bool back, bool dry_run, struct err *e) {
     struct handover_item *items = NULL;
     AUTO_SB q = SB_INIT(0);
@@ -38,7 +52,9 @@ static int work(struct session *s, const struct common *m, bool back, bool dry_r
     int r = dry_run ? 0 : cli_confirm(m, q.p, e);
     if (r < 0)
         return r;
-    r = stage_handover(s, back, dry_run, &items, e);
+    struct handing h = {back, &items};
+    r = dry_run ? stage_handover(s, back, true, &items, e)
+                : run_announce(s, back ? "deactivate" : "activate", hand, &h, e);
     struct err show = {0};
     if ((items || r >= 0) && show_items(s, items, m->output, &show) < 0 && r >= 0) {
         *e = show;

@@ -2,6 +2,7 @@
 
 #include "base/clock.h"
 #include "cli/commands.h"
+#include "run/notice.h"
 #include "run/stages.h"
 #include "run/switch.h"
 
@@ -74,6 +75,10 @@ static void print_result(struct session *s, int asked) {
            now < 0 ? asked : now, s->destination);
 }
 
+static int move(struct session *s, void *ctx, struct err *e) {
+    return switch_cutover(s, ctx, e);
+}
+
 static int work(struct session *s, const struct common *m, const struct cutover_cli *o,
                 struct err *e) {
     int *steps = s->cfg->steps;
@@ -93,7 +98,7 @@ static int work(struct session *s, const struct common *m, const struct cutover_
                              .no_probe = o->no_probe,
                              .force = o->force,
                              .watch = watch};
-    r = switch_cutover(s, &so, e);
+    r = run_announce(s, "switch", move, &so, e);
     log_progress_end();
     if (r >= 0)
         print_result(s, steps[n - 1]);

@@ -4,6 +4,7 @@
 #include "cli/commands.h"
 #include "cli/show.h"
 #include "migrate/unclassified.h"
+#include "run/notice.h"
 #include "run/probing.h"
 #include "run/stages.h"
 
@@ -91,6 +92,17 @@ static int decide(const struct common *m, struct world *w, enum unclassified how
                : 0;
 }
 
+struct carrying {
+    struct world *w;
+    const struct migrate_opts *o;
+    struct migrate_result *res;
+};
+
+static int carry(struct session *s, void *ctx, struct err *e) {
+    struct carrying *c = ctx;
+    return stage_migrate(s, c->w, c->o, c->res, e);
+}
+
 static int carry_out(struct session *s, struct world *w, const struct common *m,
                      const struct plan_file *plan, const struct migrate_opts *o,
                      struct migrate_result *res, struct err *e) {
@@ -113,7 +125,9 @@ static int carry_out(struct session *s, struct world *w, const struct common *m,
     }
     struct migrate_opts mo = *o;
     mo.plan = plan;
-    return stage_migrate(s, w, &mo, res, e);
+    struct carrying c_out = {w, &mo, res};
+    int r = session_begin_run(s, e); /* others are told of a run, not of an attempt at one */
+    return r < 0 ? r : run_announce(s, "migrate", carry, &c_out, e);
 }
 
 static int work(struct session *s, const struct common *m, const struct migrate_cli *mc,

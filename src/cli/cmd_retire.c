@@ -1,14 +1,20 @@
 #include "cli/commands.h"
+#include "run/notice.h"
 #include "run/stages.h"
+
+static int retire(struct session *s, void *ctx UNUSED, struct err *e) {
+    return stage_retire(s, e);
+}
 
 static int work(struct session *s, const struct common *m, struct err *e) {
     AUTO_SB q = SB_INIT(0);
     sb_fmt(&q, "retire %c: there is no way back after it", s->source);
     int r = cli_confirm(m, q.p, e);
     if (r >= 0)
-        r = stage_retire(s, e);
+        r = run_announce(s, "retire", retire, NULL, e);
     if (r < 0)
         return r;
+    (void)notice(s, NOTICE_TERMINAL, "retire", "retired", NULL, NULL);
     const struct kube_client *src = session_source(s);
     printf("%c is retired, %c is live. tandem has deleted nothing. What is yours to destroy now:\n"
            "  - the cluster behind context %s (%s)\n"

@@ -2,6 +2,7 @@
 
 #include "base/clock.h"
 #include "cli/commands.h"
+#include "run/notice.h"
 #include "run/undo.h"
 
 struct unmigrate_cli {
@@ -67,9 +68,31 @@ static void print_text(const struct session *s, const struct unmigrate_result *r
              "with --force.");
 }
 
+struct taking {
+    const struct undo_opts *o;
+    struct unmigrate_result *res;
+};
+
+static int take(struct session *s, void *ctx, struct err *e) {
+    struct taking *t = ctx;
+    return stage_unmigrate(s, t->o, t->res, e);
+}
+
+/* Looking is no stage: nobody is told of it. */
+static int take_or_look(struct session *s, const struct undo_opts *o, struct unmigrate_result *res,
+                        struct err *e) {
+    struct taking t = {o, res};
+    if (o->dry_run)
+        return stage_unmigrate(s, o, res, e);
+    int r = run_announce(s, "unmigrate", take, &t, e);
+    if (r >= 0 && res->clean)
+        (void)notice(s, NOTICE_TERMINAL, "unmigrate", "taken back", NULL, NULL);
+    return r;
+}
+
 static int work(struct session *s, const struct common *m, const struct unmigrate_cli *u,
                 bool *ret_left, struct err *e) {
-    struct unmigrate_result res;
+    struct unmigrate_result res = {0};
     size_t objects, storage;
     AUTO_SB q = SB_INIT(0);
     int r = undo_count(s, &objects, &storage, e);
@@ -85,7 +108,7 @@ static int work(struct session *s, const struct common *m, const struct unmigrat
         return r;
     struct undo_opts o = {
         .dry_run = u->dry_run, .force = u->force, .wait_ms = u->wait_ms, .progress = progress};
-    r = stage_unmigrate(s, &o, &res, e);
+    r = take_or_look(s, &o, &res, e);
     log_progress_end();
     *ret_left = res.by[TAKEN_MOVED] + res.by[TAKEN_KEPT] > 0;
     struct err show = {0};

@@ -80,8 +80,11 @@ static const struct command table[] = {
      "What is live, which stages are done, where the traffic goes, what is held where.",
      "Watch and go back", cmd_status},
     {"history", "", "the audit trail",
-     "Every action with time and actor. --verify checks the chain of hashes.", "Watch and go back",
-     cmd_history},
+     "Every action with time and actor. --verify checks the chain of hashes and the signatures in\n"
+     "JOURNAL.sig, offline; --sign adds one. --from-cluster shows the record that a run on "
+     "another\n"
+     "machine has mirrored into the cluster. Exit code 1 when something was changed or cut.",
+     "Watch and go back", cmd_history},
     {"probe", "URL", "send requests on a schedule and show whether one was lost",
      "Open loop: every request is sent when it is due, whatever happened to the ones before.\n"
      "Separate lanes over new and over reused connections. Exit code 2 when one was lost.",

@@ -1,6 +1,7 @@
 #include "migrate/access.h"
 
 #include "migrate/hold.h"
+#include "migrate/keep.h"
 #include "migrate/rules.h"
 
 static const char *const read_verbs[] = {"get", "list", "watch", NULL};
@@ -58,20 +59,45 @@ static void add_look_rules(struct sb *b) {
     add_rule(b, "admissionregistration.k8s.io", "mutatingadmissionpolicies", list);
 }
 
+/* That an upgrade is under way is shown in the cluster, in a namespace of its own; at its end in
+ * namespace default, when that one is gone. */
+static void add_telling_rules(struct sb *b) {
+    static const char *const create[] = {"create", NULL};
+    add_rule(b, "events.k8s.io", "events", create);
+}
+
+/* What stands in tandem's own namespace, where the ClusterRole does not give it anyway. The
+ * namespace is made along: a Role needs it, and who may not make namespaces finds it. */
+static void add_own_role(struct sb *b, const char *name, const char *plural) {
+    static const char *const verbs[] = {"get", "list", "create", "patch", "delete", NULL};
+    sb_fmt(b,
+           "---\napiVersion: v1\nkind: Namespace\nmetadata: {name: " KEEP_NAMESPACE "}\n---\n"
+           "apiVersion: rbac.authorization.k8s.io/v1\nkind: Role\n"
+           "metadata: {name: tandem-%s, namespace: " KEEP_NAMESPACE "}\nrules:\n",
+           name);
+    add_rule(b, "", plural, verbs);
+}
+
 char *access_role_yaml(struct arena *a, const struct kube_discovery *d, enum access_role role,
                        bool no_secrets) {
     AUTO_SB b = SB_INIT(0);
+    const char *name = role == ACCESS_SOURCE ? "source" : "destination";
     const struct kube_resource *all;
     size_t n = kube_discovery_all(d, &all);
     sb_fmt(&b,
            "apiVersion: rbac.authorization.k8s.io/v1\nkind: ClusterRole\n"
            "metadata: {name: tandem-%s}\nrules:\n",
-           role == ACCESS_SOURCE ? "source" : "destination");
+           name);
     for (size_t i = 0; i < n; i++)
         if (needed(&all[i], no_secrets))
             add_rule(&b, all[i].group, all[i].plural, verbs_of(&all[i], role));
     add_hold_rules(&b, all, n);
     add_look_rules(&b);
+    add_telling_rules(&b);
+    if (role == ACCESS_SOURCE)
+        add_own_role(&b, name, "configmaps");
+    else if (no_secrets)
+        add_own_role(&b, name, "secrets");
     return arena_strdup(a, b.p);
 }
 

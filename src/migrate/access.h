@@ -5,8 +5,8 @@
 
 enum access_role { ACCESS_SOURCE, ACCESS_DESTINATION };
 
-/* YAML of a ClusterRole for the cluster in this role. no_secrets leaves Secrets out (they are then
- * not migrated). In a. */
+/* YAML of a ClusterRole for the cluster in this role, and of a Role in tandem's own namespace where
+ * that is not enough there. no_secrets leaves Secrets out (they are then not migrated). In a. */
 char *access_role_yaml(struct arena *a, const struct kube_discovery *d, enum access_role role,
                        bool no_secrets);
 

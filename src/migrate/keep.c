@@ -27,13 +27,14 @@ static int post(struct kube_client *c, struct arena *a, const char *path, const 
     return r == -EEXIST ? 0 : r;
 }
 
+const char keep_namespace_body[] =
+    "{\"apiVersion\":\"v1\",\"kind\":\"Namespace\",\"metadata\":{\"name\":\"" KEEP_NAMESPACE
+    "\",\"labels\":{\"" BY "\":\"tandem\"},\"annotations\":{\"tandem.dev/why\":"
+    "\"an upgrade is under way: its state, and copies of Secrets as they were before it; removed "
+    "when it is retired or taken back\"}}}";
+
 static int make_namespace(struct kube_client *c, struct arena *a, struct err *e) {
-    static const char body[] =
-        "{\"apiVersion\":\"v1\",\"kind\":\"Namespace\",\"metadata\":{\"name\":\"" KEEP_NAMESPACE
-        "\",\"labels\":{\"" BY "\":\"tandem\"},\"annotations\":{\"tandem.dev/why\":"
-        "\"copies of Secrets as they were before an upgrade; removed when it is retired or taken "
-        "back\"}}}";
-    return post(c, a, "/api/v1/namespaces", body, sizeof body - 1, e);
+    return post(c, a, "/api/v1/namespaces", keep_namespace_body, strlen(keep_namespace_body), e);
 }
 
 /* One name for each object of each run: a second copy would be of what the run itself wrote, unless
@@ -191,6 +192,26 @@ static void wait_gone(struct kube_client *c) {
     }
 }
 
+static bool is_ours(yyjson_val *ns) {
+    return str_eq(json_str(ns, "metadata", "labels", BY), "tandem");
+}
+
+static int leave(struct kube_client *c, struct arena *a, yyjson_val *ns, bool wait, struct err *e) {
+    if (!is_ours(ns) || !is_empty(c, a))
+        return 0;
+    int r = delete_at(c, a, NAMESPACE, ns, e);
+    if (r >= 0 && wait)
+        wait_gone(c);
+    return r;
+}
+
+int keep_leave(struct kube_client *c, bool wait, struct err *e) {
+    AUTO_ARENA a = arena_new();
+    yyjson_val *ns;
+    int r = kube_get(c, a, NAMESPACE, NULL, &ns, e);
+    return r < 0 ? r == -ENOENT ? 0 : r : leave(c, a, ns, wait, e);
+}
+
 int keep_sweep(struct kube_client *c, const char *run, struct err *e) {
     AUTO_ARENA a = arena_new();
     yyjson_val *ns, *list, *item;
@@ -209,11 +230,5 @@ int keep_sweep(struct kube_client *c, const char *run, struct err *e) {
         if (r >= 0 && str_eq(json_str(item, "type"), COPY_TYPE))
             r = delete_at(c, a, arena_printf(a, SECRETS "/%s", name), item, e);
     }
-    bool ours = str_eq(json_str(ns, "metadata", "labels", BY), "tandem");
-    if (r < 0 || !ours || !is_empty(c, a))
-        return r;
-    r = delete_at(c, a, NAMESPACE, ns, e);
-    if (r >= 0)
-        wait_gone(c);
-    return r;
+    return r < 0 ? r : leave(c, a, ns, true, e);
 }

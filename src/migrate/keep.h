@@ -25,3 +25,9 @@ int keep_fetch(struct kube_client *c, struct arena *a, yyjson_mut_doc *d, const 
  * nothing else is in it, for whose end it waits up to half a minute. Nothing there: nothing
  * happens. */
 int keep_sweep(struct kube_client *c, const char *run, struct err *e);
+/* The body with which the namespace is made, by whoever needs it first; its label says whose it is.
+ */
+extern const char keep_namespace_body[];
+/* Removes the namespace when it is tandem's and nothing but the cluster's own is left in it. wait:
+ * for its end, as above. */
+int keep_leave(struct kube_client *c, bool wait, struct err *e);

@@ -17,7 +17,6 @@ struct holder {
 
 static const struct field top_fields[] = {
     {"metadata.name", FIELD_STRING, offsetof(struct config, name)},
-    {"journal", FIELD_PATH, offsetof(struct config, journal)},
     {"select.namespaces.include", FIELD_LIST, offsetof(struct config, ns_include)},
     {"select.namespaces.exclude", FIELD_LIST, offsetof(struct config, ns_exclude)},
     {"limits.reads", FIELD_U32, offsetof(struct config, reads)},
@@ -160,6 +159,8 @@ static int read_steps(struct config_reader *rd, yyjson_mut_val *list, struct con
 static int read_sections(struct config_reader *rd, yyjson_mut_val *root, struct config *c) {
     int r = config_fields(rd, root, top_fields, COUNT_OF(top_fields), c);
     if (r >= 0)
+        r = config_journal(rd, config_at(root, "journal"), c);
+    if (r >= 0)
         r = read_clusters(rd, root, c);
     if (r >= 0)
         r = read_storage_classes(rd, config_at(root, "storageClasses"), c);
@@ -175,6 +176,10 @@ static int read_sections(struct config_reader *rd, yyjson_mut_val *root, struct 
         r = config_probes(rd, config_at(root, "probes"), c);
     if (r >= 0)
         r = config_smokes(rd, config_at(root, "smoke"), c);
+    if (r >= 0)
+        r = config_hooks(rd, config_at(root, "hooks"), c);
+    if (r >= 0)
+        r = config_notices(rd, config_at(root, "notices"), c);
     return r;
 }
 
@@ -192,6 +197,7 @@ static int load(struct arena *a, const char *path, struct config **ret, struct e
     c->path = arena_strdup(a, path);
     c->dir = file_dirname(a, path);
     c->journal = file_resolve(a, c->dir, "tandem.db");
+    c->tell_clusters = c->mirror = true;
     struct config_reader rd = {a, d, c->dir, e};
     r = read_sections(&rd, d->root, c);
     if (r >= 0)

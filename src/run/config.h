@@ -44,11 +44,25 @@ struct config_probe {
     uint32_t abort_at_least;
 };
 
+struct config_hook {
+    const char *name;
+    const char *const *on;     /* before, after, failed, terminal */
+    const char *const *stages; /* NULL: all */
+    const char *const *exec;   /* argv, or NULL */
+    const char *url;           /* or NULL */
+    const char *secret_file;   /* resolved, or NULL: not signed */
+    const char *ca_file;       /* resolved, or NULL */
+    uint32_t timeout_ms;       /* of one try */
+    unsigned retries;          /* after the first try */
+    bool must;                 /* policy fail: what it refuses beforehand is not done */
+};
+
 struct config {
     const char *path, *dir; /* of the file; "" when there is none (contexts on the command line) */
     const char *name;       /* metadata.name */
-    struct config_cluster cluster[2];                  /* [0] a, [1] b */
-    const char *journal;                               /* resolved path */
+    struct config_cluster cluster[2]; /* [0] a, [1] b */
+    const char *journal;              /* resolved path */
+    const char *sign_key; /* with which the history is signed when a run ends, or NULL */
     const char *const *ns_include, *const *ns_exclude; /* patterns, NULL-terminated */
     struct config_rule *rules;
     size_t n_rules;
@@ -73,6 +87,10 @@ struct config {
     size_t n_smokes;
     const char
         *identify_header; /* of the first probe, for smoke's "answered by B" check; or NULL */
+    struct config_hook *hooks;
+    size_t n_hooks;
+    bool tell_clusters; /* Events and a ConfigMap in both clusters; default true with a file */
+    bool mirror;        /* the record in the destination; the same */
     const char *const *gates_before; /* stages, NULL-terminated */
     unsigned approvers;
 };

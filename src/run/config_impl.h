@@ -10,3 +10,6 @@ int config_hazards(struct config_reader *rd, yyjson_mut_val *hazards, struct con
 int config_tiers(struct config_reader *rd, yyjson_mut_val *map, struct config *c);
 int config_probes(struct config_reader *rd, yyjson_mut_val *map, struct config *c);
 int config_smokes(struct config_reader *rd, yyjson_mut_val *list, struct config *c);
+int config_hooks(struct config_reader *rd, yyjson_mut_val *list, struct config *c);
+int config_notices(struct config_reader *rd, yyjson_mut_val *v, struct config *c);
+int config_journal(struct config_reader *rd, yyjson_mut_val *v, struct config *c);

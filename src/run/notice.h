@@ -1,19 +1,38 @@
 /* Telling others of the run: hooks of tandem.yaml (commands and webhooks), Events and a ConfigMap
- * in the clusters, and the record's mirror, by which another machine can take the run over. */
+ * in the clusters, and the record's mirror, by which another machine can take the run over.
+ * docs/NOTICES.md is for those who receive it. One thread. */
 #pragma once
 
 #include "run/session.h"
 
 enum notice_when { NOTICE_BEFORE, NOTICE_AFTER, NOTICE_FAILED, NOTICE_TERMINAL };
 
-/* Runs the hooks of this moment and tells the clusters; records each in the journal. stage: a word
- * of the run's stages. reason, evidence (JSON text): or NULL. -EGUARD when a hook whose policy is
- * `fail` refuses a NOTICE_BEFORE; everything else is only warned about. */
+/* Runs the hooks of this moment and tells the clusters; records each hook in the journal. stage: a
+ * word of the run's stages. reason, evidence (JSON text): or NULL. -EGUARD when a hook whose policy
+ * is `fail` refuses a NOTICE_BEFORE (the hooks behind it are not asked); everything else is only
+ * warned about. At NOTICE_TERMINAL, when no run is open any more, what tandem kept in the clusters
+ * goes, and the history is signed if the file says so. The clusters take two seconds at most,
+ * whatever state they are in; the hooks what tandem.yaml gives them. Nothing happens under
+ * --read-only. */
 int notice(struct session *s, enum notice_when when, const char *stage, const char *reason,
            const char *evidence, struct err *e);
+
+/* A command that is a stage by itself: before, fn, after or failed, and the mirror. Whatever fn
+ * returns is returned; a refusal is -EGUARD, and fn is not called. `tandem upgrade`, which calls
+ * notice() itself, must not be within it. */
+int run_announce(struct session *s, const char *stage,
+                 int (*fn)(struct session *s, void *ctx, struct err *e), void *ctx, struct err *e);
+
+/* Removes what notice() and record_mirror() keep in the clusters; the source's namespace too if it
+ * was tandem's (the destination's goes by keep_sweep(), which the caller is about to call). For the
+ * end of a run; what goes wrong is only told. */
+void notice_sweep(struct session *s);
+
 /* Mirrors the run's state and history into the destination (never Secret values); what goes wrong
- * is only told. */
+ * is only told. Nothing happens when no run is open. */
 void record_mirror(struct session *s);
 /* Makes the journal of this machine from the mirror of a run that another machine began: for
- * `resume --take-over`. -EEXIST when this journal knows of a run already. */
+ * `resume --take-over`. The session's run and direction are then the run's. -EEXIST when this
+ * journal knows of a run already; -ENOENT when there is no record; -EBADMSG when none is whole;
+ * -EGUARD when it is of other clusters. */
 int record_take_over(struct session *s, struct err *e);

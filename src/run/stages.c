@@ -7,6 +7,7 @@
 #include "base/hash.h"
 #include "base/log.h"
 #include "migrate/keep.h"
+#include "run/notice.h"
 #include "run/probing.h"
 #include "run/switch.h"
 #include "run/trail.h"
@@ -329,6 +330,8 @@ int stage_retire(struct session *s, struct err *e) {
     if (r >= 0)
         r = session_step(s, "retire", "let the source go", end_run, NULL, e);
     struct err left = {0};
+    if (r >= 0)
+        notice_sweep(s);
     if (r >= 0 && keep_sweep(session_destination(s), NULL, &left) < 0)
         log_warn("copies of Secrets are left in %c: %s", s->destination, err_msg(&left));
     return r < 0 ? r : journal_run_end(s->journal, s->run.id, "retired", e);

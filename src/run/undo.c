@@ -5,6 +5,7 @@
 #include "base/log.h"
 #include "migrate/handover.h"
 #include "migrate/keep.h"
+#include "run/notice.h"
 #include "run/probing.h"
 #include "run/switch.h"
 
@@ -113,6 +114,7 @@ static int take_back(struct session *s, void *ctx, struct err *e) {
 
 /* Nothing of it is left: what was kept for this moment goes, and with it the run. */
 static int end_run(struct session *s, struct err *e) {
+    notice_sweep(s);
     int r = keep_sweep(session_destination(s), s->run.id, e);
     if (r < 0)
         return err_ctx(e, r, "removing the copies of Secrets");

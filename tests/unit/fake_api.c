@@ -8,7 +8,7 @@
 #include "base/clock.h"
 #include "base/str.h"
 
-enum { CONNS = 128, REQUEST_MAX = 1 << 20 };
+enum { CONNS = 128, REQUEST_MAX = 1 << 22 };
 
 struct conn {
     struct api *api;
@@ -20,6 +20,8 @@ struct api {
     const struct api_row *rows;
     size_t n;
     unsigned *used;
+    api_fn fn;
+    void *ctx;
     int listener, port;
     pthread_t thread;
     pthread_mutex_t lock;
@@ -145,10 +147,22 @@ static bool answer(int fd, const struct api_row *r) {
     return send_all(fd, b.p, b.len) && r->end == API_WHOLE;
 }
 
+/* One request at a time: what the function keeps needs no lock. */
+static bool answer_with(int fd, struct api *s, const char *request) {
+    AUTO_SB body = SB_INIT(0);
+    pthread_mutex_lock(&s->lock);
+    strvec_add(&s->seen, request);
+    struct api_row r = {.status = s->fn(s->ctx, request, &body)};
+    pthread_mutex_unlock(&s->lock);
+    r.body = sb_get(&body);
+    return answer(fd, &r);
+}
+
 static void *conn_main(void *arg) {
     struct conn *c = arg;
     AUTO_SB b = SB_INIT(REQUEST_MAX);
-    while (read_request(c->fd, &b) && answer(c->fd, row_for(c->api, b.p)))
+    while (read_request(c->fd, &b) &&
+           (c->api->fn ? answer_with(c->fd, c->api, b.p) : answer(c->fd, row_for(c->api, b.p))))
         ;
     shutdown(c->fd, SHUT_RDWR);
     return NULL;
@@ -174,12 +188,14 @@ static void *accept_main(void *arg) {
     }
 }
 
-struct api *api_start(const struct api_row *rows, size_t n) {
+static struct api *start(const struct api_row *rows, size_t n, api_fn fn, void *ctx) {
     struct sockaddr_in at = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
     socklen_t len = sizeof at;
     struct api *s = xcalloc(1, sizeof *s);
     s->rows = rows;
     s->n = n;
+    s->fn = fn;
+    s->ctx = ctx;
     s->used = xcalloc(n + 1, sizeof *s->used);
     pthread_mutex_init(&s->lock, NULL);
     s->listener = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
@@ -189,6 +205,14 @@ struct api *api_start(const struct api_row *rows, size_t n) {
     s->port = ntohs(at.sin_port);
     MUST(pthread_create(&s->thread, NULL, accept_main, s) == 0);
     return s;
+}
+
+struct api *api_start(const struct api_row *rows, size_t n) {
+    return start(rows, n, NULL, NULL);
+}
+
+struct api *api_start_with(api_fn fn, void *ctx) {
+    return start(NULL, 0, fn, ctx);
 }
 
 void api_stop(struct api *s) {

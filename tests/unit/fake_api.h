@@ -2,7 +2,7 @@
  * HTTP on a free port of 127.0.0.1, on threads of its own. */
 #pragma once
 
-#include "base/util.h"
+#include "base/str.h"
 
 enum api_end {
     API_WHOLE,  /* the body, whole */
@@ -26,6 +26,10 @@ struct api;
 
 /* The rows must outlive the server. A request that no row wants gets a 404 Status. */
 struct api *api_start(const struct api_row *rows, size_t n);
+/* Answers by a function instead, one request at a time: the status, and the body in *ret_body
+ * (empty before). */
+typedef int (*api_fn)(void *ctx, const char *request, struct sb *ret_body);
+struct api *api_start_with(api_fn fn, void *ctx);
 void api_stop(struct api *s);
 int api_port(const struct api *s);
 /* How many requests so far had this in their head or body. */

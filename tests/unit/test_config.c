@@ -100,6 +100,37 @@ static void test_defaults(void **state) {
     config_free(c);
 }
 
+static void test_hooks(void **state) {
+    (void)state;
+    struct config *c = load_ok(HEAD "journal: {path: j.db, signKey: key}\n"
+                                    "notices: {clusters: false}\n"
+                                    "hooks:\n"
+                                    "  - {name: one, on: [before, after], exec: [./x, y]}\n"
+                                    "  - {name: two, on: [before], stages: [switch], url: "
+                                    "'https://h/x', secretFile: s, caFile: /c, timeout: 1s, "
+                                    "retries: 0, policy: fail}\n");
+    assert_string_equal(c->journal, in_dir("j.db"));
+    assert_string_equal(c->sign_key, in_dir("key"));
+    assert_false(c->tell_clusters);
+    assert_true(c->mirror);
+    assert_int_equal(c->n_hooks, 2);
+    const struct config_hook *h = c->hooks;
+    assert_string_equal(h[0].exec[1], "y");
+    assert_string_equal(h[0].on[1], "after");
+    assert_null(h[0].stages);
+    assert_int_equal(h[0].timeout_ms, 10000);
+    assert_int_equal(h[0].retries, 2);
+    assert_false(h[0].must);
+    assert_string_equal(h[1].url, "https://h/x");
+    assert_string_equal(h[1].stages[0], "switch");
+    assert_string_equal(h[1].secret_file, in_dir("s"));
+    assert_string_equal(h[1].ca_file, "/c");
+    assert_int_equal(h[1].timeout_ms, 1000);
+    assert_int_equal(h[1].retries, 0);
+    assert_true(h[1].must);
+    config_free(c);
+}
+
 static void test_empty_sections(void **state) {
     (void)state;
     struct config *c =
@@ -335,7 +366,7 @@ static const struct {
     {"zzz: 1", "6:1: ", "unknown key \"zzz\"\0"},
     {"metadata: {name: Prod}", "6:18: ", "metadata.name: must be written like prod, frontend-2"},
     {"metadata: {labels: x}", "6:12: ", "metadata: unknown key \"labels\""},
-    {"journal: 7", "6:10: ", "journal: must be a string, not a whole number"},
+    {"journal: 7", "6:10: ", "journal: must be a string or a mapping, not a whole number"},
     {"journal: ''", "6:10: ", "must not be empty"},
     {"journal: \"a\\0b\"", "6:10: ", "NUL"},
     {"rules: {}", "6:8: ", "rules: must be a list, not a mapping"},
@@ -439,6 +470,22 @@ static const struct {
     {"smoke: [{name: x, exec: ['']}]", "6:25: ", "the command is empty"},
     {"smoke: [{name: x, exec: [y], via: http://z}]", "6:35: ", "\"via\" has no effect"},
     {"smoke: [{name: x, exec: [y], timeout: 0s}]", "6:39: ", "above 0"},
+    {"hooks: [{name: x, on: [before]}]", "6:9: ", "either \"exec\" or \"url\""},
+    {"hooks: [{name: x, on: [before], exec: [y], url: http://z}]",
+     "6:9: ", "either \"exec\" or \"url\""},
+    {"hooks: [{name: x, exec: [y]}]", "6:9: ", "key \"on\" is missing"},
+    {"hooks: [{name: x, on: [], exec: [y]}]", "6:23: ", "at least 1 item"},
+    {"hooks: [{name: x, on: [befor], exec: [y]}]", "6:24: ", "did you mean \"before\"?"},
+    {"hooks: [{name: x, on: [after], stages: [swich], exec: [y]}]",
+     "6:41: ", "did you mean \"switch\"?"},
+    {"hooks: [{name: x, on: [after], exec: ['']}]", "6:38: ", "the command is empty"},
+    {"hooks: [{name: x, on: [after], exec: [y], secretFile: z}]", "6:55: ", "has no effect"},
+    {"hooks: [{name: x, on: [after], exec: [y], policy: fail}]", "6:51: ", "called \"before\""},
+    {"hooks: [{name: x, on: [after], exec: [y], timeout: 0}]", "6:52: ", "above 0"},
+    {"hooks: [{name: x, on: [after], exec: [y], retries: 11}]", "6:52: ", "at most 10"},
+    {"notices: {clusters: maybe}", "6:21: ", "must be true or false"},
+    {"journal: {signKey: ''}", "6:20: ", "journal.signKey"},
+    {"journal: {paht: x}", "6:11: ", "did you mean \"path\"?"},
     {"gates: {before: [mirgate]}", "6:18: ", "did you mean \"migrate\"?"},
     {"gates: {approvers: 0}", "6:20: ", "at least 1"},
     {"stacks: 7", "6:9: ", "must be a string or a list or a mapping, not a whole number"},
@@ -520,7 +567,7 @@ static void test_all_complaints(void **state) {
     char want[512];
     snprintf(want, sizeof want,
              "%s:6:17: limits.reads: must be at least 1\n"
-             "%s:7:10: journal: must be a string, not a whole number\n"
+             "%s:7:10: journal: must be a string or a mapping, not a whole number\n"
              "%s:8:1: unknown key \"typo\"",
              path, path, path);
     assert_string_equal(e.msg, want);
@@ -662,6 +709,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_defaults),
         cmocka_unit_test(test_silences),
+        cmocka_unit_test(test_hooks),
         cmocka_unit_test(test_empty_sections),
         cmocka_unit_test(test_without_file),
         cmocka_unit_test(test_clusters),
