@@ -5,6 +5,7 @@
 needs_faults
 bed_ready a b lb
 config
+echo 'notices: {clusters: false, record: false}' >>"$work/tandem.yaml" # requests are counted here
 ns=single-$$
 tn() { "$TANDEM" "$@" -f "$work/tandem.yaml" -n "$ns" --yes; }
 
