@@ -19,6 +19,10 @@ uint64_t clock_now_ms(void) {
     return ns_of(CLOCK_MONOTONIC) / 1000000u;
 }
 
+uint64_t clock_boot_ns(void) {
+    return ns_of(CLOCK_BOOTTIME);
+}
+
 int64_t clock_wall_ms(void) {
     return (int64_t)(ns_of(CLOCK_REALTIME) / 1000000u);
 }

@@ -7,6 +7,9 @@ enum { CLOCK_RFC3339_MAX = 32 };
 
 uint64_t clock_now_ns(void); /* CLOCK_MONOTONIC */
 uint64_t clock_now_ms(void); /* CLOCK_MONOTONIC */
+/* CLOCK_BOOTTIME: goes on while the machine sleeps. For what ends at a time that others count too.
+ */
+uint64_t clock_boot_ns(void);
 int64_t clock_wall_ms(void); /* since the epoch */
 void clock_sleep_ms(uint64_t ms);
 /* "2026-11-23T10:00:00.123Z" into out, which is returned. */

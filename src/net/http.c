@@ -230,6 +230,8 @@ int call_once(struct http_client *c, struct arena *a, const struct http_req *req
     *maybe_sent = *streamed = false;
     if (stopped(req))
         return err_set(e, -ESTOPPED, "stopped");
+    if (too_late(req))
+        return err_set(e, -EGUARD, "not sent: its time was over");
     struct call *call = pool_get(c);
     call_reset(call, req);
     int r = call_setup(call, a, e);

@@ -51,7 +51,11 @@ struct http_req {
     int (*on_data)(void *ctx, const char *p, size_t n);
     void *ctx;
     struct http_cancel *cancel; /* or NULL */
-    bool no_redirect_follow;    /* redirects are never followed; kept for clarity: always true */
+    /* CLOCK_BOOTTIME, or NULL: from this moment on the request is not sent any more, -EGUARD.
+     * Looked at for each attempt, and on the network thread directly before its first byte; it may
+     * be moved meanwhile. */
+    atomic_uint_fast64_t *until_ns;
+    bool no_redirect_follow; /* redirects are never followed; kept for clarity: always true */
 };
 
 /* What a parser that works in place may write behind a body. */
@@ -74,9 +78,9 @@ struct http_resp {
  * Blocks until the answer is there. 0 for any HTTP answer, whatever its status. Failures:
  * -ECONNREFUSED, -EHOSTUNREACH (name or route), -ETIMEDOUT, -ECONNRESET, -EPROTO (TLS; the message
  * says what), -EMSGSIZE (answer too large), -ESTOPPED, -EINVAL (no such URL, method or header),
- * -EIO. When a failed request may have reached the server, *maybe_sent (may be NULL) is set true,
- * else false; e->retry is set where trying again can help. Messages name the host, never headers or
- * bodies. */
+ * -EIO, -EGUARD (until_ns). When a failed request may have reached the server, *maybe_sent (may be
+ * NULL) is set true, else false; e->retry is set where trying again can help. Messages name the
+ * host, never headers or bodies. */
 int http_do(struct http_client *c, struct arena *a, const struct http_req *req,
             struct http_resp *ret, bool *maybe_sent, struct err *e);
 

@@ -94,6 +94,7 @@ static int code_of(const struct call *call, bool *retry) {
 static int own_error(const struct call *call, const char *host, int len, struct err *e) {
     switch (call->fail) {
     case -ESTOPPED: return err_set(e, -ESTOPPED, "%.*s: the request was stopped", len, host);
+    case -EGUARD: return err_set(e, -EGUARD, "%.*s: not sent: its time was over", len, host);
     case -ETIMEDOUT:
         err_set(e, -ETIMEDOUT, "%.*s: the server sent nothing for %u ms", len, host,
                 call->req->stall_timeout_ms);

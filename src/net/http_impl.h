@@ -84,6 +84,9 @@ void call_setup_once(struct call *call);
  * until the call is done. */
 int call_setup(struct call *call, struct arena *a, struct err *e);
 
+/* Is its until_ns over? */
+bool too_late(const struct http_req *req);
+
 /* http_loop.c */
 void *loop_main(void *client);
 void loop_wake(struct http_client *c);

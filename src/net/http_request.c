@@ -8,6 +8,10 @@
 
 enum { CONNECT_TIMEOUT_MS = 5000, TIMEOUT_MS = 60000, CONNECTION_AGE_S = 50 };
 
+bool too_late(const struct http_req *req) {
+    return req->until_ns && clock_boot_ns() >= atomic_load(req->until_ns);
+}
+
 /* Called when the connection stands and the request is about to be sent. libcurl sends a request
  * again by itself when a reused connection dies before the first byte of an answer
  * (Curl_retry_request in lib/transfer.c). The server may have carried the first one out, so for
@@ -21,6 +25,10 @@ static int on_send(void *userp, char *peer UNUSED, char *local UNUSED, int peer_
     call->resent = call->sent;
     if (call->sent && !safe)
         return CURL_PREREQFUNC_ABORT;
+    if (too_late(call->req)) {
+        call->fail = -EGUARD;
+        return CURL_PREREQFUNC_ABORT;
+    }
     call->sent = true;
     return CURL_PREREQFUNC_OK;
 }
