@@ -26,6 +26,7 @@ struct kube_client *kube_client_new(struct http_client *http, struct kube_auth *
     atomic_init(&c->writes, 0);
     atomic_init(&c->patience_ms, 0);
     atomic_init(&c->cancel, NULL);
+    atomic_init(&c->fence, NULL);
     atomic_init(&c->heard_ms, 0);
     atomic_init(&c->lost_ms, 0);
     gate_init(&c->gate, opts->max_reads);
@@ -60,6 +61,10 @@ void kube_client_set_read_only(struct kube_client *c) {
 void kube_client_set_patience(struct kube_client *c, uint32_t ms, struct http_cancel *cancel) {
     atomic_store(&c->patience_ms, ms);
     atomic_store(&c->cancel, cancel);
+}
+
+void kube_client_set_fence(struct kube_client *c, struct kube_fence *f) {
+    atomic_store(&c->fence, f);
 }
 
 uint64_t kube_client_heard_ms(const struct kube_client *c) {
@@ -178,6 +183,10 @@ static int unreachable(const struct call *k, int r, struct err *e) {
     return r;
 }
 
+static struct kube_fence *fence_of(const struct call *k) {
+    return k->read || k->req->unfenced ? NULL : atomic_load(&k->c->fence);
+}
+
 static int no_answer(const struct call *k, int r, bool maybe_sent, struct err *e) {
     if (r == -ECONNREFUSED || r == -EHOSTUNREACH || (r == -EPROTO && !maybe_sent))
         return unreachable(k, r, e);
@@ -208,9 +217,13 @@ static bool is_cancelled(const struct call *k) {
     return c && atomic_load(&c->stop);
 }
 
+static bool is_paced(const struct call *k) {
+    return !k->read && !k->req->unfenced;
+}
+
 static int attempt_begins(void *ctx, const struct http_req *req) {
     struct call *k = ctx;
-    int r = k->read ? 0 : pace_begin(&k->c->pace, req->cancel);
+    int r = is_paced(k) ? pace_begin(&k->c->pace, req->cancel) : 0;
     k->began_ns = clock_now_ns();
     return r;
 }
@@ -218,13 +231,14 @@ static int attempt_begins(void *ctx, const struct http_req *req) {
 static void attempt_ends(void *ctx, const struct http_resp *resp) {
     struct call *k = ctx;
     int status = resp ? resp->status : 0;
-    if (!k->read)
+    if (is_paced(k))
         pace_end(&k->c->pace, status, clock_now_ns() - k->began_ns);
     bool heard = status && (status < 502 || status > 504);
     atomic_store(heard ? &k->c->heard_ms : &k->c->lost_ms, clock_now_ms());
 }
 
-static int attempt(struct call *k, struct http_resp *ret, struct kube_sent *sent, struct err *e) {
+static int send_while(struct call *k, struct kube_fence *f, struct http_resp *ret,
+                      struct kube_sent *sent, struct err *e) {
     const struct kube_req *q = k->req;
     struct http_req h = {.method = q->method,
                          .url = k->url,
@@ -238,7 +252,8 @@ static int attempt(struct call *k, struct http_resp *ret, struct kube_sent *sent
                          .stall_timeout_ms = q->on_data ? STREAM_STALL_MS : 0,
                          .on_data = q->on_data,
                          .ctx = q->ctx,
-                         .cancel = cancel_of(k)};
+                         .cancel = cancel_of(k),
+                         .until_ns = f ? &f->until_ns : NULL};
     struct http_pacer pacer = {.begin = attempt_begins, .end = attempt_ends, .ctx = k};
     bool patient = !q->no_retry && kube_client_heard_ms(k->c);
     struct http_retry how = {.attempts = q->no_retry ? 1 : 0,
@@ -251,7 +266,22 @@ static int attempt(struct call *k, struct http_resp *ret, struct kube_sent *sent
     count(k, r, &now);
     sent->attempts += now.attempts;
     sent->maybe_sent |= now.maybe_sent || r >= 0;
-    return r < 0 ? no_answer(k, r, now.maybe_sent, e) : 0;
+    return r < 0 && r != -EGUARD ? no_answer(k, r, now.maybe_sent, e) : r;
+}
+
+/* What the fence stopped is sent when the Lease has been renewed after all. */
+static int attempt(struct call *k, struct http_resp *ret, struct kube_sent *sent, struct err *e) {
+    struct kube_fence *f = fence_of(k);
+    uint64_t patience = k->req->no_retry ? 0 : atomic_load(&k->c->patience_ms);
+    for (;;) {
+        int r = f ? fence_pass(f, patience, cancel_of(k), e) : 0;
+        if (r < 0)
+            return err_ctx(e, r, "%s: %s %s was not sent", k->c->name, k->req->method,
+                           k->req->path);
+        r = send_while(k, f, ret, sent, e);
+        if (r != -EGUARD)
+            return r;
+    }
 }
 
 static int authenticated(struct call *k, struct http_resp *ret, struct kube_sent *sent,

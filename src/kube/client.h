@@ -30,6 +30,10 @@ void kube_client_set_read_only(struct kube_client *c);
  * never answered is never waited for. cancel (or NULL; borrowed until the next call) ends requests
  * that carry none of their own. */
 void kube_client_set_patience(struct kube_client *c, uint32_t ms, struct http_cancel *cancel);
+/* From now on a write is sent only while the fence allows it (kube/fence.h); NULL: always.
+ * Borrowed. Refused with -EGUARD. */
+struct kube_fence;
+void kube_client_set_fence(struct kube_client *c, struct kube_fence *f);
 /* When the API server last answered (clock_now_ms; 0: never). What a balancer says before it (502,
  * 503, 504) is no answer. */
 uint64_t kube_client_heard_ms(const struct kube_client *c);
@@ -52,6 +56,7 @@ struct kube_req {
     size_t max_body;          /* a larger answer is -EMSGSIZE; 0: 64 MiB */
     bool no_retry;            /* one attempt only */
     bool idempotent;          /* see struct http_retry; GET always is */
+    bool unfenced;            /* a Lease's own: neither the fence nor the pace of writes holds it */
     int (*on_data)(void *ctx, const char *p, size_t n);
     void *ctx;
     struct http_cancel *cancel;

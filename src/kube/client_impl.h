@@ -6,6 +6,7 @@
 
 #include "kube/auth_impl.h"
 #include "kube/client.h"
+#include "kube/fence.h"
 #include "kube/pace.h"
 
 /* How many reads may be under way, and the pause after a slow one. */
@@ -31,6 +32,7 @@ struct kube_client {
     struct pace pace; /* of writes */
     atomic_uint patience_ms;
     struct http_cancel *_Atomic cancel; /* of requests that have none */
+    struct kube_fence *_Atomic fence;   /* NULL: none */
     atomic_uint_fast64_t heard_ms;      /* 0: never */
     atomic_uint_fast64_t lost_ms;       /* when there was last no answer; 0: never */
 };
