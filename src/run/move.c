@@ -1,6 +1,7 @@
 #include "run/move.h"
 
 #include "base/fault.h"
+#include "base/log.h"
 
 /* For a holder that gives way once it sees the traffic moved (still_ours() in switch.c). */
 enum { GIVES_WAY_MS = 5000 };
@@ -44,6 +45,17 @@ int move_live(struct session *s, void *ctx, struct err *e) {
     return worst;
 }
 
+int move_claim(struct session *s, bool force, struct err *e) {
+    int worst = 0;
+    for (size_t i = 0; i < s->n_tiers; i++) {
+        int r = traffic_claim(s->tiers[i], force, e);
+        worst = r < 0 ? err_ctx(e, r, "tier %s", traffic_name(s->tiers[i])) : worst;
+        if (r < 0 && !force)
+            break;
+    }
+    return worst;
+}
+
 int move_prelive(struct session *s, char cluster, struct err *e) {
     int worst = 0;
     for (size_t i = 0; i < s->n_tiers; i++) {
@@ -63,6 +75,9 @@ struct prelive {
 static int move_back(struct session *s, void *ctx, struct err *e) {
     struct move m = {0, true};
     struct prelive *p = ctx;
+    struct err why = {0};
+    if (move_claim(s, true, &why) < 0)
+        log_warn("%s", err_msg(&why));
     int r = move_live(s, &m, e);
     p->r = move_prelive(s, s->destination, &p->e);
     session_record(s, GIVES_WAY_MS);

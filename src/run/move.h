@@ -15,6 +15,9 @@ struct move {
 /* One move of every tier, for session_step(); ctx: struct move. Forward, the first tier that cannot
  * be moved ends it; on the way back (0 percent) every tier is tried. */
 int move_live(struct session *s, void *ctx, struct err *e);
+/* From now on nobody who moved the traffic before goes on with it, should it wake up. force: every
+ * tier is tried; else the first that another holds ends it. */
+int move_claim(struct session *s, bool force, struct err *e);
 /* Pre-live of every tier leads to this cluster. */
 int move_prelive(struct session *s, char cluster, struct err *e);
 

@@ -87,12 +87,15 @@ static void tell(struct session *s, const struct switch_opts *o, const struct wa
  * is theirs, and nothing more is moved. What cannot be observed just now is no reason to stop. */
 static int still_ours(struct session *s, int percent, struct err *e) {
     int now = switch_observe(s, NULL);
-    return now < 0 || now == percent
-               ? 0
-               : err_set(e, -EGUARD,
-                         "the traffic was moved by somebody else: %d %% go to %c now, %d %% were "
-                         "set here; nothing more is moved",
-                         now, s->destination, percent);
+    if (now >= 0 && now != percent)
+        return err_set(e, -EGUARD,
+                       "the traffic was moved by somebody else: %d %% go to %c now, %d %% were "
+                       "set here; nothing more is moved",
+                       now, s->destination, percent);
+    int r = 0;
+    for (size_t i = 0; i < s->n_tiers && r >= 0; i++)
+        r = traffic_claimed(s->tiers[i], e);
+    return r;
 }
 
 static int hold(struct session *s, const struct switch_opts *o, const struct watchers *w,
@@ -199,8 +202,12 @@ static int finish(struct session *s, struct err *e) {
 int switch_cutover(struct session *s, const struct switch_opts *o, struct err *e) {
     struct watchers w = {.a = arena_new()};
     int at = switch_observe(s, e);
-    int r = at < -1 ? at : 0;
-    if (r >= 0 && !o->no_probe)
+    int r = at < -1 ? at : move_claim(s, false, e);
+    if (r < 0) {
+        watchers_stop(&w);
+        return r;
+    }
+    if (!o->no_probe)
         r = watchers_start(s, &w, e);
     for (size_t i = 0; r >= 0 && i < o->n_steps; i++) {
         if (o->steps[i] <= at)

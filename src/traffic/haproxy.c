@@ -12,6 +12,7 @@ struct haproxy {
     struct haproxy_node_ref node[TRAFFIC_NODES_MAX];
     size_t n;
     bool any_local; /* a node of this machine: the map file here is the one it loads */
+    struct haproxy_claim claim;
 };
 
 /* Names go into the socket's command line and into the map file, where blanks cut. */
@@ -71,6 +72,7 @@ static int haproxy_open(const struct traffic_config *cfg, void **ret, struct err
         return r;
     struct haproxy *h = xcalloc(1, sizeof *h);
     h->cfg = *cfg;
+    snprintf(h->claim.key, sizeof h->claim.key, "%s.epoch", cfg->name);
     r = add_nodes(h, e);
     if (r < 0) {
         xfree(h);
@@ -148,6 +150,7 @@ struct change {
     int durable;              /* 0: the file says so; else why not */
     struct err file_error;
     int result[TRAFFIC_NODES_MAX];
+    bool late[TRAFFIC_NODES_MAX]; /* set, though another had claimed the tier by then */
     struct err error[TRAFFIC_NODES_MAX];
 };
 
@@ -169,7 +172,8 @@ static void write_file(struct change *c) {
     AUTO_ARENA a = arena_new();
     struct haproxy *h = c->h;
     const char *missing = file_exists(h->cfg.map) ? NULL : recover(a, h);
-    c->durable = haproxy_map_set(h->cfg.map, c->key, c->percent, missing, &c->old, &c->file_error);
+    c->durable = haproxy_map_set(h->cfg.map, c->key, c->percent, &h->claim, missing, &c->old,
+                                 &c->file_error);
     for (size_t i = 0; i < h->n && h->any_local && c->durable == 0; i++)
         if (!haproxy_address_local(h->node[i].address))
             log_warn("%s: %s is another machine: bring %s there before it is reloaded "
@@ -179,7 +183,31 @@ static void write_file(struct change *c) {
 
 static void set_one(void *ctx, size_t i) {
     struct change *c = ctx;
-    c->result[i] = haproxy_node_set(&c->h->node[i], c->key, c->percent, &c->error[i]);
+    c->result[i] = haproxy_node_set(&c->h->node[i], c->key, c->percent, &c->h->claim, &c->late[i],
+                                    &c->error[i]);
+}
+
+/* Stopped between the look and the set while another took over: what that one wants is in the file
+ * (it comes first), unless the file is older than the claim. */
+static void put_right(struct change *c) {
+    AUTO_ARENA a = arena_new();
+    struct haproxy_value epoch = {0}, want = {.percent = -1};
+    char *text;
+    if (haproxy_map_read(a, c->h->cfg.map, &text, NULL) == 0) {
+        haproxy_map_value(text, c->h->claim.key, &epoch);
+        haproxy_map_value(text, c->key, &want);
+    }
+    for (size_t i = 0; i < c->h->n; i++) {
+        bool ignored;
+        if (!c->late[i])
+            continue;
+        bool known = haproxy_epoch(&epoch) > c->h->claim.epoch && want.percent >= 0;
+        if (!known ||
+            haproxy_node_set(&c->h->node[i], c->key, want.percent, NULL, &ignored, NULL) < 0)
+            log_error("%s: %s was set to %d on %s after another had taken over, and could not be "
+                      "put right: `tandem status`, then set it again",
+                      c->h->cfg.name, c->key, c->percent, c->h->node[i].address);
+    }
 }
 
 /* Every node refused, so nothing has moved: a file that says otherwise would move the traffic at
@@ -189,7 +217,9 @@ static void take_back(struct change *c) {
     struct err e = {0};
     if (c->durable < 0 || c->old.percent < 0)
         return;
-    if (haproxy_map_set(c->h->cfg.map, c->key, c->old.percent, NULL, &ignored, &e) < 0)
+    int r =
+        haproxy_map_set(c->h->cfg.map, c->key, c->old.percent, &c->h->claim, NULL, &ignored, &e);
+    if (r < 0 && r != -EGUARD) /* else the file is another's by now */
         log_error("%s: the map file still says %s %d: %s", c->h->cfg.name, c->key, c->percent,
                   e.msg);
 }
@@ -229,15 +259,16 @@ static int change(struct haproxy *h, const char *what, int percent, bool force, 
     snprintf(c->key, sizeof c->key, "%s.%s", h->cfg.name, what);
     write_file(c);
     int r = 0;
-    if (c->durable == 0 || force) {
+    if (c->durable == 0 || (force && c->durable != -EGUARD)) {
         each_node(h, set_one, c);
+        put_right(c);
         r = failures(c, e);
     }
     if (r == 0 && c->durable < 0) {
         r = c->durable;
         if (e)
             *e = c->file_error;
-        if (force)
+        if (force && r != -EGUARD)
             err_ctx(e, r, "%s is %d now, but a reload of HAProxy would undo it", c->key, percent);
     }
     xfree(c);
@@ -256,6 +287,93 @@ static int haproxy_set_prelive(void *impl, int percent_b, struct err *e) {
     return change(impl, "prelive_b", percent_b, false, e);
 }
 
+/* --- claims --- */
+
+struct claiming {
+    struct haproxy *h;
+    uint64_t epoch[TRAFFIC_NODES_MAX];
+    int result[TRAFFIC_NODES_MAX];
+    struct err error[TRAFFIC_NODES_MAX];
+};
+
+static void look_one(void *ctx, size_t i) {
+    struct claiming *c = ctx;
+    c->result[i] = haproxy_node_epoch(&c->h->node[i], c->h->claim.key, &c->epoch[i], &c->error[i]);
+}
+
+static void claim_one(void *ctx, size_t i) {
+    struct claiming *c = ctx;
+    c->result[i] = haproxy_node_claim(&c->h->node[i], &c->h->claim, &c->error[i]);
+}
+
+/* A node that cannot be reached learns of it with the next change that reaches it. */
+static int first_failure(const struct claiming *c, struct err *e) {
+    size_t reached = 0;
+    for (size_t i = 0; i < c->h->n; i++) {
+        bool gone = c->result[i] == -EHOSTUNREACH || c->result[i] == -EUNKNOWNOUTCOME;
+        reached += !gone;
+        if (c->result[i] >= 0 || gone)
+            continue;
+        if (e)
+            *e = c->error[i];
+        return c->result[i];
+    }
+    if (!reached && e)
+        *e = c->error[0];
+    return reached ? 0 : c->result[0];
+}
+
+static int claim_file(struct haproxy *h, uint64_t seen, struct err *e) {
+    AUTO_ARENA a = arena_new();
+    const char *missing = file_exists(h->cfg.map) ? NULL : recover(a, h);
+    return haproxy_map_claim(h->cfg.map, &h->claim, seen, missing, e);
+}
+
+/* In this order: whoever claims after us sees ours in the file, under its lock. */
+static int claim_all(struct haproxy *h, struct claiming *c, bool force, struct err *e) {
+    uint64_t seen = h->claim.epoch;
+    each_node(h, look_one, c);
+    int r = first_failure(c, e);
+    if (r < 0 && !force)
+        return r;
+    for (size_t i = 0; i < h->n; i++)
+        seen = MAX(seen, c->epoch[i]);
+    r = claim_file(h, seen, e);
+    if (r < 0 && !force)
+        return r;
+    if (r < 0)
+        h->claim.epoch = haproxy_epoch_after(seen);
+    each_node(h, claim_one, c);
+    r = first_failure(c, e);
+    return force && r != -EGUARD ? 0 : r;
+}
+
+static int haproxy_claim(void *impl, bool force, struct err *e) {
+    struct haproxy *h = impl;
+    struct claiming *c = xcalloc(1, sizeof *c);
+    c->h = h;
+    int r = claim_all(h, c, force, e);
+    xfree(c);
+    return r;
+}
+
+static int haproxy_claimed(void *impl, struct err *e) {
+    struct haproxy *h = impl;
+    if (!h->claim.epoch)
+        return 0;
+    struct claiming *c = xcalloc(1, sizeof *c);
+    int r = 0;
+    c->h = h;
+    each_node(h, look_one, c);
+    for (size_t i = 0; i < h->n && r == 0; i++) {
+        struct haproxy_value v = {.found = c->result[i] >= 0};
+        snprintf(v.text, sizeof v.text, "%llu", (unsigned long long)c->epoch[i]);
+        r = haproxy_claim_check(&h->claim, &v, h->node[i].address, e);
+    }
+    xfree(c);
+    return r;
+}
+
 const struct traffic_driver traffic_haproxy = {
     .name = "haproxy",
     .why = "HAProxy in front of both clusters: one map entry moves the traffic, without a reload",
@@ -265,4 +383,6 @@ const struct traffic_driver traffic_haproxy = {
     .set_live = haproxy_set_live,
     .set_prelive = haproxy_set_prelive,
     .force_live = haproxy_force_live,
+    .claim = haproxy_claim,
+    .claimed = haproxy_claimed,
 };

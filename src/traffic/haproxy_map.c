@@ -4,6 +4,7 @@
 
 #include "base/clock.h"
 #include "base/file.h"
+#include "base/hash.h"
 #include "base/str.h"
 #include "traffic/haproxy.h"
 
@@ -14,7 +15,7 @@ struct map_line {
     size_t key_len, value_len;
 };
 
-enum { LOCK_WAIT_MS = 5000 };
+enum { LOCK_WAIT_MS = 5000, EPOCH_STEP = 1000 };
 
 static size_t blanks(const char *s) {
     return strspn(s, " \t");
@@ -59,7 +60,7 @@ void haproxy_map_value(const char *text, const char *key, struct haproxy_value *
     }
 }
 
-char *haproxy_map_edit(struct arena *a, const char *text, const char *key, int percent) {
+char *haproxy_map_edit(struct arena *a, const char *text, const char *key, int64_t value) {
     AUTO_SB b = SB_INIT(2 * HAPROXY_MAP_MAX);
     const char *copied = text, *at = text;
     struct map_line l;
@@ -69,12 +70,13 @@ char *haproxy_map_edit(struct arena *a, const char *text, const char *key, int p
             continue;
         found = true;
         sb_add(&b, copied, (size_t)(l.value - copied));
-        sb_fmt(&b, "%s%d", l.value == l.key + l.key_len ? " " : "", percent);
+        sb_fmt(&b, "%s%lld", l.value == l.key + l.key_len ? " " : "", (long long)value);
         copied = l.value + l.value_len;
     }
     sb_str(&b, copied);
     if (!found)
-        sb_fmt(&b, "%s%s %d\n", b.len && b.p[b.len - 1] != '\n' ? "\n" : "", key, percent);
+        sb_fmt(&b, "%s%s %lld\n", b.len && b.p[b.len - 1] != '\n' ? "\n" : "", key,
+               (long long)value);
     return arena_strdup(a, sb_get(&b));
 }
 
@@ -129,9 +131,51 @@ static const char *target(struct arena *a, const char *path) {
     return ret;
 }
 
-int haproxy_map_set(const char *path, const char *key, int percent, const char *missing,
-                    struct haproxy_value *ret_old, struct err *e) {
-    MUST(percent >= 0 && percent <= 100);
+uint64_t haproxy_epoch(const struct haproxy_value *v) {
+    uint64_t n;
+    return v->found && str_u64(v->text, &n) == 0 ? n : 0;
+}
+
+int haproxy_claim_check(const struct haproxy_claim *c, const struct haproxy_value *v,
+                        const char *where, struct err *e) {
+    uint64_t now = haproxy_epoch(v);
+    if (!c || !c->epoch || now <= c->epoch)
+        return 0;
+    return err_set(e, -EGUARD,
+                   "the traffic was taken over by another command (%s says %s %llu, ours is %llu): "
+                   "nothing more is moved",
+                   where, c->key, (unsigned long long)now, (unsigned long long)c->epoch);
+}
+
+uint64_t haproxy_epoch_after(uint64_t seen) {
+    uint32_t r;
+    hash_random(&r, sizeof r);
+    return (seen / EPOCH_STEP + 1) * EPOCH_STEP + r % EPOCH_STEP;
+}
+
+/* The file under its lock: read, changed by fn and written where that made a difference. */
+struct edit {
+    const char *key, *missing;
+    int64_t value;
+    struct haproxy_claim *claim; /* to be raised, above `seen` */
+    uint64_t seen;
+    const struct haproxy_claim *held; /* to be obeyed */
+    struct haproxy_value old;
+};
+
+static int decide(struct edit *x, const char *path, const char *text, struct err *e) {
+    struct haproxy_value epoch;
+    haproxy_map_value(text, x->key, &x->old);
+    if (x->claim) {
+        x->claim->epoch = haproxy_epoch_after(MAX(haproxy_epoch(&x->old), x->seen));
+        x->value = (int64_t)x->claim->epoch;
+        return 0;
+    }
+    haproxy_map_value(text, x->held ? x->held->key : "", &epoch);
+    return haproxy_claim_check(x->held, &epoch, path, e);
+}
+
+static int edit_file(const char *path, struct edit *x, struct err *e) {
     AUTO_ARENA a = arena_new();
     path = target(a, path);
     AUTO_FD lock = lock_folder(path, e);
@@ -139,17 +183,36 @@ int haproxy_map_set(const char *path, const char *key, int percent, const char *
         return lock;
     char *text;
     int r = haproxy_map_read(a, path, &text, e);
-    bool made = r == -ENOENT && missing;
+    bool made = r == -ENOENT && x->missing;
     if (made)
-        text = arena_strdup(a, missing);
+        text = arena_strdup(a, x->missing);
     else if (r < 0)
         return r;
-    struct haproxy_value old;
-    haproxy_map_value(text, key, &old);
-    const char *now = haproxy_map_edit(a, text, key, percent);
-    r = made || !str_eq(now, text) ? file_write_atomic(path, now, strlen(now), 0644, e) : 0;
+    r = decide(x, path, text, e);
     if (r < 0)
-        return err_ctx(e, r, "HAProxy's map file");
-    *ret_old = old;
-    return 0;
+        return r;
+    const char *now = haproxy_map_edit(a, text, x->key, x->value);
+    r = made || !str_eq(now, text) ? file_write_atomic(path, now, strlen(now), 0644, e) : 0;
+    return r < 0 ? err_ctx(e, r, "HAProxy's map file") : 0;
+}
+
+int haproxy_map_set(const char *path, const char *key, int percent,
+                    const struct haproxy_claim *claim, const char *missing,
+                    struct haproxy_value *ret_old, struct err *e) {
+    MUST(percent >= 0 && percent <= 100);
+    struct edit x = {.key = key, .missing = missing, .value = percent, .held = claim};
+    int r = edit_file(path, &x, e);
+    if (r >= 0)
+        *ret_old = x.old;
+    return r;
+}
+
+int haproxy_map_claim(const char *path, struct haproxy_claim *claim, uint64_t seen,
+                      const char *missing, struct err *e) {
+    struct haproxy_claim c = *claim;
+    struct edit x = {.key = c.key, .missing = missing, .claim = &c, .seen = seen};
+    int r = edit_file(path, &x, e);
+    if (r >= 0)
+        *claim = c;
+    return r;
 }

@@ -110,57 +110,122 @@ void haproxy_node_observe(const struct haproxy_node_ref *ref, const struct traff
     ret->sessions_b = b[1].sessions;
 }
 
+/* --- changing --- */
+
+/* One value on its way into a node's map. */
+struct setting {
+    const struct haproxy_node_ref *ref;
+    const char *name; /* of the map */
+    const char *key, *value;
+    const struct haproxy_claim *claim; /* obeyed, or NULL */
+    bool looked;                       /* the claim held when the change was sent */
+};
+
 /* A second "add map" of a key makes a second entry, so it is looked for first. */
-static int set_or_add(struct arena *a, const struct haproxy_node_ref *ref, const char *name,
-                      const char *key, int percent, struct err *e) {
+static int put(struct arena *a, const struct setting *s, const char *answer, const char *key,
+               const char *value, struct err *e) {
     struct haproxy_value v;
-    char *answer;
-    int r = show_map(a, ref, name, &answer, e);
-    if (r == 0)
-        r = haproxy_find_value(answer, key, &v, e);
+    char *said;
+    int r = haproxy_find_value(answer, key, &v, e);
     if (r < 0)
         return r;
-    r = command(a, ref, &answer, e, "%s map %s %s %d", v.found ? "set" : "add", name, key, percent);
-    return r < 0 ? r : haproxy_answer_check(answer, NULL, e);
+    r = command(a, s->ref, &said, e, "%s map %s %s %s", v.found ? "set" : "add", s->name, key,
+                value);
+    return r < 0 ? r : haproxy_answer_check(said, NULL, e);
 }
 
-static int read_back(struct arena *a, const struct haproxy_node_ref *ref, const char *name,
-                     const char *key, int percent, struct err *e) {
-    struct haproxy_value v;
+static int check_claim(const struct setting *s, const char *answer, struct haproxy_value *ret,
+                       struct err *e) {
+    *ret = (struct haproxy_value){0};
+    if (!s->claim || !s->claim->epoch)
+        return 0;
+    int r = haproxy_find_value(answer, s->claim->key, ret, e);
+    return r < 0 ? r : haproxy_claim_check(s->claim, ret, s->ref->address, e);
+}
+
+/* A node that began anew with an older file, or was not reached by the claim, learns of it. */
+static int set_or_add(struct arena *a, struct setting *s, struct err *e) {
+    struct haproxy_value epoch;
     char *answer;
-    int r = show_map(a, ref, name, &answer, e);
+    int r = show_map(a, s->ref, s->name, &answer, e);
     if (r == 0)
-        r = haproxy_find_value(answer, key, &v, e);
+        r = check_claim(s, answer, &epoch, e);
+    bool behind = r == 0 && s->claim && haproxy_epoch(&epoch) < s->claim->epoch;
+    if (behind && !str_eq(s->key, s->claim->key))
+        r = put(a, s, answer, s->claim->key,
+                arena_printf(a, "%llu", (unsigned long long)s->claim->epoch), e);
+    s->looked = r == 0;
+    return r < 0 ? r : put(a, s, answer, s->key, s->value, e);
+}
+
+static int read_back(struct arena *a, const struct setting *s, struct err *e) {
+    struct haproxy_value v, epoch;
+    char *answer;
+    int r = show_map(a, s->ref, s->name, &answer, e);
+    if (r == 0)
+        r = check_claim(s, answer, &epoch, e);
+    if (r == 0)
+        r = haproxy_find_value(answer, s->key, &v, e);
     if (r < 0)
         return r;
-    if (!v.found || v.differ || v.percent != percent)
-        return err_set(e, -EIO, "%s was set to %d, but HAProxy reads back %s", key, percent,
+    if (!v.found || v.differ || !str_eq(v.text, s->value))
+        return err_set(e, -EIO, "%s was set to %s, but HAProxy reads back %s", s->key, s->value,
                        !v.found ? "no such key" : v.text);
     return 0;
 }
 
 /* Text tells little and a lost answer tells nothing: what counts is what is read back. */
-static int set_checked(struct arena *a, const struct haproxy_node_ref *ref, const char *key,
-                       int percent, struct err *e) {
-    const char *name;
+static int set_checked(struct arena *a, struct setting *s, struct err *e) {
     struct err first = {0};
-    int r = find_name(a, ref, &name, e);
+    int r = find_name(a, s->ref, &s->name, e);
     if (r < 0)
         return r;
-    r = set_or_add(a, ref, name, key, percent, &first);
-    int back = r == -EHOSTUNREACH ? r : read_back(a, ref, name, key, percent, e);
-    if (back < 0 && r < 0 && e)
+    r = set_or_add(a, s, &first);
+    int back = r == -EHOSTUNREACH || r == -EGUARD ? r : read_back(a, s, e);
+    if (r >= 0 || back >= 0 || (back == -EGUARD && back != r))
+        return back;
+    if (e)
         *e = first;
-    return back < 0 && r < 0 ? r : back;
+    return r;
+}
+
+static int set_value(struct setting *s, struct err *e) {
+    AUTO_ARENA a = arena_new();
+    int r = set_checked(a, s, e);
+    if (r == -EUNKNOWNOUTCOME && e)
+        e->code = -EHOSTUNREACH;
+    if (r < 0 && r != -EGUARD && !is_transport(r))
+        return err_ctx(e, r, "%s", s->ref->address);
+    return is_transport(r) ? -EHOSTUNREACH : r;
 }
 
 int haproxy_node_set(const struct haproxy_node_ref *ref, const char *key, int percent,
-                     struct err *e) {
+                     const struct haproxy_claim *claim, bool *ret_late, struct err *e) {
+    char value[16];
+    snprintf(value, sizeof value, "%d", percent);
+    struct setting s = {.ref = ref, .key = key, .value = value, .claim = claim};
+    int r = set_value(&s, e);
+    *ret_late = r == -EGUARD && s.looked;
+    return r;
+}
+
+int haproxy_node_claim(const struct haproxy_node_ref *ref, const struct haproxy_claim *claim,
+                       struct err *e) {
+    char value[24];
+    snprintf(value, sizeof value, "%llu", (unsigned long long)claim->epoch);
+    struct setting s = {.ref = ref, .key = claim->key, .value = value, .claim = claim};
+    return set_value(&s, e);
+}
+
+int haproxy_node_epoch(const struct haproxy_node_ref *ref, const char *key, uint64_t *ret,
+                       struct err *e) {
     AUTO_ARENA a = arena_new();
-    int r = set_checked(a, ref, key, percent, e);
-    if (r == -EUNKNOWNOUTCOME && e)
-        e->code = -EHOSTUNREACH;
-    if (r < 0 && !is_transport(r))
-        return err_ctx(e, r, "%s", ref->address);
-    return is_transport(r) ? -EHOSTUNREACH : r;
+    struct haproxy_value v;
+    char *answer;
+    int r = haproxy_node_map(a, ref, &answer, e);
+    if (r >= 0)
+        r = haproxy_find_value(answer, key, &v, e);
+    if (r >= 0)
+        *ret = haproxy_epoch(&v);
+    return r;
 }

@@ -162,6 +162,19 @@ static int check_writable(const struct traffic_tier *t, struct err *e) {
                : 0;
 }
 
+int traffic_claim(struct traffic_tier *t, bool force, struct err *e) {
+    int r = check_writable(t, e);
+    if (r < 0 || !t->driver->claim)
+        return r;
+    r = t->driver->claim(t->impl, force, e);
+    return r < 0 ? err_ctx(e, r, "%s", t->cfg.name) : 0;
+}
+
+int traffic_claimed(struct traffic_tier *t, struct err *e) {
+    int r = t->driver->claimed ? t->driver->claimed(t->impl, e) : 0;
+    return r < 0 ? err_ctx(e, r, "%s", t->cfg.name) : 0;
+}
+
 int traffic_set_live(struct traffic_tier *t, int percent_b, bool force, struct err *e) {
     int (*set)(void *, int, struct err *) =
         force && t->driver->force_live ? t->driver->force_live : t->driver->set_live;

@@ -57,6 +57,9 @@ struct traffic_driver {
     /* As set_live, but goes on when the durable place cannot be written (a full disk must not stand
      * in the way back); still fails then, after the change. NULL: set_live. */
     int (*force_live)(void *impl, int percent_b, struct err *e);
+    /* traffic_claim() and traffic_claimed(). NULL: changes of others are not noticed. */
+    int (*claim)(void *impl, bool force, struct err *e);
+    int (*claimed)(void *impl, struct err *e);
 };
 
 /* The table of all drivers, ended by NULL. */
@@ -66,6 +69,14 @@ extern const struct traffic_driver *const traffic_drivers[];
 int traffic_open(const struct traffic_config *cfg, struct traffic_tier **ret, struct err *e);
 void traffic_close(struct traffic_tier *t);
 const char *traffic_name(const struct traffic_tier *t);
+
+/* Takes the tier over: from now on this handle is the one that moves its traffic, and whoever
+ * claimed it before is refused with -EGUARD at its next change, however long it was stopped
+ * meanwhile. A handle that never claimed is not checked. force, for the way back: what cannot be
+ * reached or written is left out, and the change itself tells. */
+int traffic_claim(struct traffic_tier *t, bool force, struct err *e);
+/* -EGUARD when somebody else has claimed it since; what cannot be asked just now counts as ours. */
+int traffic_claimed(struct traffic_tier *t, struct err *e);
 
 /* What is, on every node. 0 also when some nodes are unreachable (see node[]); negative when none
  * is. */

@@ -90,6 +90,12 @@ static void respond(struct fake *f, int c, const char *line) {
     AUTO_SB out = SB_INIT(ANSWER_MAX_BYTES);
     bool faulty = f->fault_command && str_starts(line, f->fault_command);
     enum fake_fault fault = faulty ? f->fault : FAKE_ANSWER;
+    if (faulty && f->hook) {
+        void (*hook)(struct fake *) = TAKE(f->hook);
+        hook(f);
+        f->fault_command = NULL;
+        faulty = false;
+    }
     if (fault == FAKE_CLOSE)
         return;
     if (faulty && fault == FAKE_ANSWER)

@@ -31,6 +31,8 @@ struct fake {
     unsigned sessions_a, sessions_b;
     bool draining;       /* sessions go down by one with each look */
     struct strvec lines; /* every command */
+    /* Called once, before the next command that begins as the fault's; the lock is held. */
+    void (*hook)(struct fake *f);
     /* private */
     const char *fault_command, *fault_text;
     enum fake_fault fault;

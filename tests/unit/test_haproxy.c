@@ -531,7 +531,7 @@ static void race(void *ctx, size_t index) {
     char key[32];
     snprintf(key, sizeof key, "tier%zu.pct_b", index);
     for (int i = 0; i <= 50; i++)
-        if (haproxy_map_set(b->map, key, i, NULL, &old, NULL) < 0 || old.percent != i - 1)
+        if (haproxy_map_set(b->map, key, i, NULL, NULL, &old, NULL) < 0 || old.percent != i - 1)
             b->e.code = -EIO;
 }
 
@@ -545,6 +545,143 @@ static void file_shared(void **state) {
     for (size_t i = 0; i < COUNT_OF(keys); i++)
         assert_string_equal(in_file(&b, keys[i]), "50");
     assert_string_equal(in_file(&b, "frontend.pct_b"), "0");
+    bench_close(&b);
+}
+
+/* --- claims --- */
+
+static struct traffic_tier *another(struct bench *b) {
+    struct traffic_tier *t = NULL;
+    assert_int_equal(traffic_open(&b->cfg, &t, &b->e), 0);
+    return t;
+}
+
+static void an_older_claim_moves_nothing(void **state) {
+    (void)state;
+    struct bench b;
+    bench_open(&b, 2, 0);
+    struct traffic_tier *old = another(&b), *none = another(&b);
+    assert_int_equal(traffic_claim(old, false, &b.e), 0);
+    assert_int_equal(traffic_set_live(old, 50, false, &b.e), 0);
+    assert_int_equal(traffic_claimed(old, &b.e), 0);
+    assert_string_equal(in_file(&b, "frontend.epoch"), fake_value(&b.fake[1], "frontend.epoch"));
+    assert_int_equal(traffic_claim(b.tier, true, &b.e), 0);
+    assert_int_equal(traffic_set_live(b.tier, 0, true, &b.e), 0);
+    assert_int_equal(traffic_claimed(old, &b.e), -EGUARD);
+    for (int force = 0; force < 2; force++) {
+        b.e = (struct err){0};
+        assert_int_equal(traffic_set_live(old, 100, force, &b.e), -EGUARD);
+        assert_says(&b, "taken over by another command");
+    }
+    assert_int_equal(traffic_set_prelive(old, 'a', &b.e), -EGUARD);
+    assert_string_equal(in_file(&b, "frontend.pct_b"), "0");
+    assert_string_equal(in_file(&b, "frontend.prelive_b"), "100");
+    for (size_t i = 0; i < 2; i++) {
+        assert_string_equal(fake_value(&b.fake[i], "frontend.pct_b"), "0");
+        assert_string_equal(fake_value(&b.fake[i], "frontend.prelive_b"), "100");
+    }
+    assert_int_equal(traffic_set_live(none, 10, false, &b.e),
+                     0); /* never claimed: by hand, as it were */
+    assert_int_equal(traffic_claimed(b.tier, &b.e), 0);
+    WITH_FAKE(&b.fake[0]) {
+        assert_int_equal(b.fake[0].entries, 3); /* no key is there twice */
+    }
+    assert_int_equal(traffic_claim(old, false, &b.e), 0); /* begun anew, on purpose */
+    assert_int_equal(traffic_set_live(old, 100, false, &b.e), 0);
+    assert_int_equal(traffic_claimed(b.tier, &b.e), -EGUARD);
+    traffic_close(old);
+    traffic_close(none);
+    bench_close(&b);
+}
+
+/* The file alone, or a HAProxy alone, is enough to be refused: the one that was taken over may see
+ * only one of them. */
+static void one_place_that_knows_is_enough(void **state) {
+    (void)state;
+    struct bench b;
+    bench_open(&b, 1, 0);
+    assert_int_equal(traffic_claim(b.tier, false, &b.e), 0);
+    write_map(&b, "frontend.pct_b 7\nfrontend.epoch 99999999\n");
+    assert_int_equal(traffic_set_live(b.tier, 100, true, &b.e), -EGUARD);
+    assert_says(&b, b.map);
+    assert_string_equal(in_file(&b, "frontend.pct_b"), "7");
+    assert_string_equal(fake_value(&b.fake[0], "frontend.pct_b"), "0");
+    write_map(&b, "frontend.pct_b 0\n");
+    WITH_FAKE(&b.fake[0]) {
+        for (size_t i = 0; i < b.fake[0].entries; i++)
+            if (str_eq(b.fake[0].entry[i].key, "frontend.epoch"))
+                snprintf(b.fake[0].entry[i].value, sizeof b.fake[0].entry[i].value, "99999999");
+    }
+    assert_int_equal(traffic_set_live(b.tier, 100, false, &b.e), -EGUARD);
+    assert_says(&b, b.socket[0]);
+    assert_string_equal(fake_value(&b.fake[0], "frontend.pct_b"), "0");
+    bench_close(&b);
+}
+
+/* Another takes over between the look and the set, and has set what it wants. */
+static void overtaken(struct fake *f) {
+    static const struct fake_entry now[] = {{"frontend.pct_b", "3"},
+                                            {"frontend.epoch", "99999999"}};
+    struct haproxy_value old;
+    struct haproxy_claim claim = {.key = "frontend.epoch"};
+    for (size_t i = 0; i < f->entries; i++)
+        for (size_t k = 0; k < COUNT_OF(now); k++)
+            if (str_eq(f->entry[i].key, now[k].key))
+                f->entry[i] = now[k];
+    MUST(haproxy_map_claim(f->map, &claim, 99999999, NULL, NULL) == 0);
+    MUST(haproxy_map_set(f->map, "frontend.pct_b", 3, NULL, NULL, &old, NULL) == 0);
+}
+
+static void a_change_that_comes_too_late_is_put_right(void **state) {
+    (void)state;
+    struct bench b;
+    bench_open(&b, 1, 0);
+    assert_int_equal(traffic_claim(b.tier, false, &b.e), 0);
+    fake_fail(&b.fake[0], "set map", FAKE_ANSWER, NULL);
+    WITH_FAKE(&b.fake[0]) {
+        b.fake[0].hook = overtaken;
+    }
+    int r = traffic_set_live(b.tier, 100, false, &b.e);
+    assert_int_equal(r, -EGUARD);
+    assert_says(&b, "taken over");
+    assert_string_equal(fake_value(&b.fake[0], "frontend.pct_b"), "3");
+    assert_string_equal(in_file(&b, "frontend.pct_b"), "3");
+    bench_close(&b);
+}
+
+static void a_node_that_began_anew_learns_of_the_claim(void **state) {
+    (void)state;
+    struct bench b;
+    bench_open(&b, 2, 0);
+    assert_int_equal(traffic_claim(b.tier, false, &b.e), 0);
+    fake_stop(&b.fake[1]);
+    fake_start(&b.fake[1], b.socket[1], b.map, 0, 100);
+    assert_null(fake_value(&b.fake[1], "frontend.epoch"));
+    assert_int_equal(traffic_set_live(b.tier, 50, false, &b.e), 0);
+    assert_string_equal(fake_value(&b.fake[1], "frontend.epoch"), in_file(&b, "frontend.epoch"));
+    bench_close(&b);
+}
+
+static void claims_in_trouble(void **state) {
+    (void)state;
+    struct bench b;
+    bench_open(&b, 2, 0);
+    WITH_FAKE(&b.fake[0]) { /* somebody's own text counts as none */
+        snprintf(b.fake[0].entry[b.fake[0].entries].key, 64, "frontend.epoch");
+        snprintf(b.fake[0].entry[b.fake[0].entries++].value, 32, "mine");
+    }
+    assert_int_equal(traffic_claim(b.tier, false, &b.e), 0);
+    assert_string_equal(fake_value(&b.fake[0], "frontend.epoch"), in_file(&b, "frontend.epoch"));
+    fake_stop(&b.fake[1]);
+    b.fakes = 1;
+    assert_int_equal(traffic_claim(b.tier, false, &b.e), 0); /* one that answers is enough */
+    fake_stop(&b.fake[0]);
+    b.fakes = 0;
+    assert_int_equal(traffic_claim(b.tier, false, &b.e), -EHOSTUNREACH);
+    assert_int_equal(traffic_claim(b.tier, true, &b.e), 0); /* never in the way back's way */
+    assert_int_equal(traffic_claimed(b.tier, &b.e), 0);
+    assert_int_equal(unlink(b.map), 0);
+    assert_int_equal(traffic_claim(b.tier, true, &b.e), 0);
     bench_close(&b);
 }
 
@@ -579,16 +716,31 @@ static void drains(void **state) {
 int main(void) {
     log_setup(LOG_ERROR, LOG_TEXT);
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(commands),    cmocka_unit_test(too_long),
-        cmocka_unit_test(absent),      cmocka_unit_test(moves),
-        cmocka_unit_test(bad_shares),  cmocka_unit_test(read_only),
-        cmocka_unit_test(faults),      cmocka_unit_test(other_map),
-        cmocka_unit_test(missing_key), cmocka_unit_test(guards),
-        cmocka_unit_test(one_away),    cmocka_unit_test(one_hangs),
-        cmocka_unit_test(one_refuses), cmocka_unit_test(drift),
-        cmocka_unit_test(doubled_key), cmocka_unit_test(file_gone),
-        cmocka_unit_test(file_link),   cmocka_unit_test(file_unwritable),
-        cmocka_unit_test(file_shared), cmocka_unit_test(drains),
+        cmocka_unit_test(commands),
+        cmocka_unit_test(too_long),
+        cmocka_unit_test(absent),
+        cmocka_unit_test(moves),
+        cmocka_unit_test(bad_shares),
+        cmocka_unit_test(read_only),
+        cmocka_unit_test(faults),
+        cmocka_unit_test(other_map),
+        cmocka_unit_test(missing_key),
+        cmocka_unit_test(guards),
+        cmocka_unit_test(one_away),
+        cmocka_unit_test(one_hangs),
+        cmocka_unit_test(one_refuses),
+        cmocka_unit_test(drift),
+        cmocka_unit_test(doubled_key),
+        cmocka_unit_test(file_gone),
+        cmocka_unit_test(file_link),
+        cmocka_unit_test(file_unwritable),
+        cmocka_unit_test(file_shared),
+        cmocka_unit_test(drains),
+        cmocka_unit_test(an_older_claim_moves_nothing),
+        cmocka_unit_test(one_place_that_knows_is_enough),
+        cmocka_unit_test(a_change_that_comes_too_late_is_put_right),
+        cmocka_unit_test(a_node_that_began_anew_learns_of_the_claim),
+        cmocka_unit_test(claims_in_trouble),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
