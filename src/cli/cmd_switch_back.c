@@ -1,6 +1,7 @@
 #include "base/clock.h"
 #include "cli/commands.h"
 #include "run/back.h"
+#include "run/holder.h"
 #include "run/move.h"
 
 struct back_cli {
@@ -41,6 +42,23 @@ static void print_result(struct session *s, const struct back_result *res) {
     print_items(res->items);
 }
 
+/* Whoever holds the environment does it, if there is one that listens and answers; the way back is
+ * not kept from anybody by one that refuses. True: it does. */
+static bool hand_over(struct session *s, bool traffic_only) {
+    char *answer = NULL;
+    struct err e = {0};
+    if (s->recording)
+        return false; /* it is ours */
+    const char *args = traffic_only ? "{\"trafficOnly\":true}" : "{\"trafficOnly\":false}";
+    int r = holder_or_self(s, "switch-back", args, &answer, &e);
+    if (r > 0)
+        printf("handed over to the process that holds this environment: %s\n", answer);
+    else if (r < 0)
+        log_warn("the process that holds this environment refuses: %s; going back without it",
+                 err_msg(&e));
+    return r > 0;
+}
+
 static int work(struct session *s, const struct common *m, const struct back_cli *o,
                 struct err *e) {
     struct back_result res = {0};
@@ -52,8 +70,9 @@ static int work(struct session *s, const struct common *m, const struct back_cli
     AUTO_SB q = SB_INIT(0);
     sb_fmt(&q, "go back to %c", s->source);
     r = cli_confirm(m, q.p, e);
-    if (r < 0)
+    if (r < 0 || hand_over(s, o->traffic_only))
         return r;
+    s->take_over = true;
     r = stage_switch_back(s, &bo, &res, e);
     print_result(s, &res);
     return r;

@@ -50,6 +50,15 @@ static void add_hold_rules(struct sb *b, const struct kube_resource *all, size_t
     add_rule(b, "coordination.k8s.io", "leases", look);
 }
 
+/* The Lease by which one process at a time writes to a cluster, and the namespace that it is in. In
+ * the source too: handing singletons over writes there. */
+static void add_lease_rules(struct sb *b) {
+    static const char *const hold[] = {"get", "create", "update", "delete", NULL};
+    static const char *const make[] = {"get", "create", "delete", NULL};
+    add_rule(b, "coordination.k8s.io", "leases", hold);
+    add_rule(b, "", "namespaces", make);
+}
+
 /* What is not recreated, but looked at by doctor. */
 static void add_look_rules(struct sb *b) {
     static const char *const list[] = {"get", "list", NULL};
@@ -98,6 +107,7 @@ char *access_role_yaml(struct arena *a, const struct kube_discovery *d, enum acc
         add_own_role(&b, name, "configmaps");
     else if (no_secrets)
         add_own_role(&b, name, "secrets");
+    add_lease_rules(&b);
     return arena_strdup(a, b.p);
 }
 

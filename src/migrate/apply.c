@@ -97,6 +97,8 @@ static void writer(void *ctx, size_t index UNUSED) {
             it->err = (struct err){.code = -ESTOPPED, .msg = "stopped before it was sent"};
         else
             write_item(lc->j->w, it, &lc->j->cancel);
+        if (it->err.code == -EGUARD) /* the lease is lost: no other write would get further */
+            job_fail(lc->j, &it->err);
         backend_prove(lc->j->w, it, &lc->j->cancel);
         answered(lc->j, it);
         MUST(queue_push(lc->j->done, it));

@@ -12,6 +12,9 @@
 
 #define KEEP_NAMESPACE "tandem-system"
 
+/* Makes the namespace; 0 when it is there already. */
+int keep_namespace(struct kube_client *c, struct arena *a, struct err *e);
+
 /* Keeps `live` (a Secret as its cluster shows it) of `ref` for this run; *ret_name in a. Done
  * already since the effect `since`, by which the run's changes were taken back last (0: never
  * were): nothing happens. -EACCES: the rights for it are missing. */

@@ -7,6 +7,7 @@
 #include "base/file.h"
 #include "base/log.h"
 #include "run/adopt.h"
+#include "run/holding.h"
 #include "run/probing.h"
 
 int session_slot(char slot) {
@@ -280,6 +281,7 @@ void session_close(struct session *s) {
         return;
     for (size_t i = 0; i < s->n_tiers; i++)
         traffic_close(s->tiers[i]);
+    session_let_go(s);
     kube_client_free(s->cluster[0]);
     kube_client_free(s->cluster[1]);
     journal_close(s->journal);

@@ -6,7 +6,7 @@
 #include "base/fault.h"
 #include "base/hash.h"
 #include "base/log.h"
-#include "migrate/keep.h"
+#include "run/holding.h"
 #include "run/notice.h"
 #include "run/probing.h"
 #include "run/switch.h"
@@ -126,6 +126,8 @@ int stage_migrate(struct session *s, struct world *w, const struct migrate_opts 
     plan_count(w, &ret->before);
     int r = o->plan ? keep_to_plan(w, o->plan, o->stale, e) : 0;
     if (r >= 0)
+        r = session_hold(s, holding_slot(s->destination), e);
+    if (r >= 0)
         r = session_begin_run(s, e);
     if (r >= 0)
         r = probe_first(s, w, o, e);
@@ -227,9 +229,12 @@ int stage_handover(struct session *s, bool back, bool dry_run, struct handover_i
     /* Without a run "forward" may be anywhere: after retire it is the cluster that was let go. */
     if (!back && !dry_run && !s->run_open)
         return err_set(e, -EGUARD, "no run is open: `tandem migrate` first");
-    int r = dry_run ? hand_over(s, &h, e)
-                    : session_step(s, back ? "deactivate" : "activate", "hand singletons over",
-                                   hand_over, &h, e);
+    int r = dry_run ? 0 : session_hold(s, NEED_CLUSTERS, e);
+    if (r < 0)
+        return r;
+    r = dry_run ? hand_over(s, &h, e)
+                : session_step(s, back ? "deactivate" : "activate", "hand singletons over",
+                               hand_over, &h, e);
     return h.failed ? h.failed : r;
 }
 
@@ -328,11 +333,13 @@ int stage_retire(struct session *s, struct err *e) {
     if (r >= 0)
         r = guard_singletons(s, e);
     if (r >= 0)
+        r = session_hold(s, holding_slot(s->destination), e);
+    if (r >= 0)
         r = session_step(s, "retire", "let the source go", end_run, NULL, e);
     struct err left = {0};
     if (r >= 0)
         notice_sweep(s);
-    if (r >= 0 && keep_sweep(session_destination(s), NULL, &left) < 0)
-        log_warn("copies of Secrets are left in %c: %s", s->destination, err_msg(&left));
+    if (r >= 0 && session_sweep(s, NULL, &left) < 0)
+        log_warn("something of tandem's is left in %c: %s", s->destination, err_msg(&left));
     return r < 0 ? r : journal_run_end(s->journal, s->run.id, "retired", e);
 }

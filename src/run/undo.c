@@ -4,7 +4,7 @@
 
 #include "base/log.h"
 #include "migrate/handover.h"
-#include "migrate/keep.h"
+#include "run/holding.h"
 #include "run/notice.h"
 #include "run/probing.h"
 #include "run/switch.h"
@@ -115,9 +115,9 @@ static int take_back(struct session *s, void *ctx, struct err *e) {
 /* Nothing of it is left: what was kept for this moment goes, and with it the run. */
 static int end_run(struct session *s, struct err *e) {
     notice_sweep(s);
-    int r = keep_sweep(session_destination(s), s->run.id, e);
+    int r = session_sweep(s, s->run.id, e);
     if (r < 0)
-        return err_ctx(e, r, "removing the copies of Secrets");
+        return err_ctx(e, r, "removing what was kept of the run in %c", s->destination);
     r = probing_forget(s, e);
     if (r >= 0)
         r = journal_run_end(s->journal, s->run.id, "aborted", e);
@@ -174,6 +174,8 @@ int stage_unmigrate(struct session *s, const struct undo_opts *o, struct unmigra
     r = guard_no_traffic(s, e);
     if (r >= 0)
         r = guard_no_singletons(s, e);
+    if (r >= 0 && !o->dry_run)
+        r = session_hold(s, holding_slot(s->destination), e);
     struct undo_ctx c = {&uo, ret};
     if (r >= 0 && !o->dry_run)
         probing_sweep(s);

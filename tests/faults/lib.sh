@@ -152,7 +152,7 @@ users: [{name: fault, user: $user}]
 contexts: [{name: fault, context: {cluster: fault, user: fault}}]
 YAML
     {
-        printf 'apiVersion: tandem.dev/v1\nkind: Environment\nmetadata: {name: faults}\n'
+        printf 'apiVersion: tandem.dev/v1\nkind: Environment\nmetadata: {name: %s}\n' "faults-${dir##*/}"
         # What is counted and broken here are the requests of a migration alone.
         printf 'notices: {clusters: false, record: false}\n'
         printf 'journal: %s/tandem.db\nclusters:\n' "$dir"

@@ -148,6 +148,28 @@ is 'the cutover gives way' "$got" 4
 like 'and says so' "$(cat race.err)" 'moved by somebody else'
 is 'live stays with A' "$(who "$BED_LIVE_URL")" a
 
+# --- and beside one that is stopped, and wakes up when the traffic has been taken over ---
+"$TANDEM" cutover -f tandem.yaml --steps 50,100 --hold 3s --no-probe --yes >stopped.out 2>stopped.err &
+cutover=$!
+within 10 sh -c 'test "$(awk "\$1 == \"frontend.pct_b\" {print \$2}" "$1")" = 50' _ "$BED_HAPROXY_MAP"
+sleep 1
+kill -STOP "$cutover"
+start=$SECONDS
+exits 'switch-back beside a stopped cutover' 0 "$TANDEM" switch-back -f tandem.yaml --traffic-only --yes
+is 'live is answered by A' "$(who "$BED_LIVE_URL")" a
+[ $((SECONDS - start)) -le 5 ]
+tap_result $? 'at once' "after $((SECONDS - start)) s"
+# As it left it: it sees no other share than its own, and must go by the claim.
+sed -i --follow-symlinks 's/^frontend\.pct_b .*/frontend.pct_b 50/' "$BED_HAPROXY_MAP"
+echo "set map $BED_HAPROXY_MAP frontend.pct_b 50" | socat -t 5 - "$BED_HAPROXY_SOCKET" >/dev/null
+kill -CONT "$cutover"
+got=0
+wait "$cutover" || got=$?
+is 'awake again it is refused' "$got" 4
+like 'and says why' "$(cat stopped.err)" 'taken over by another command'
+is 'nothing was moved forward' "$(awk '$1 == "frontend.pct_b" {print $2}' "$BED_HAPROXY_MAP")" 50
+exits 'back, once more' 0 "$TANDEM" switch-back -f tandem.yaml --traffic-only --yes
+
 # --- the way back with B dead ---
 exits 'activate, before B dies' 0 "$TANDEM" activate -f tandem.yaml --yes
 bed stop b apiserver --kill >/dev/null 2>&1
@@ -163,6 +185,10 @@ exits 'cutover again' 0 "$TANDEM" cutover -f tandem.yaml --yes
 exits 'retire' 0 "$TANDEM" retire -f tandem.yaml --yes
 like 'retire says what is to be destroyed' "$(cat "$work/out")" 'context paas-a'
 exits 'the audit trail is whole' 0 "$TANDEM" history -f tandem.yaml --verify
+for side in a b; do
+    within 30 sh -c "! kubectl --context paas-$side get ns tandem-system >/dev/null 2>&1"
+    tap_result $? "nothing of tandem's is left in $side" "$(kubectl --context "paas-$side" get lease,secret -n tandem-system 2>&1)"
+done
 exits 'nothing is left to retire' 4 "$TANDEM" retire -f tandem.yaml --yes
 
 # --- the next upgrade, B to A, with the same file ---
