@@ -18,6 +18,7 @@ struct journal {
     char *path;            /* real path: symbolic links resolved */
     int lock_fd;           /* -1 when read-only */
     bool read_only;
+    int64_t version;   /* of the file; older than ours only when read_only */
     const char *doing; /* what the holder of the mutex is about, for its error texts */
     uint8_t salt[SHA256_LEN];
     sqlite3_stmt *stmt[Q_COUNT];

@@ -62,6 +62,39 @@ struct journal_step {
 int journal_steps(struct journal *j, struct arena *a, const char *run, struct journal_step **ret,
                   size_t *n, struct err *e);
 
+/* --- moves: from stage to stage of a run; the words are run/run.h's --- */
+struct journal_move {
+    int64_t id;
+    const char *from, *to, *name, *actor;
+    const char *reason; /* who asked or what broke, or NULL */
+    const char *state;  /* intent, done, failed */
+    const char *note;   /* what came of it, or NULL */
+    int64_t at_ms, ended_ms;
+};
+/* Intent: from, to, name, actor and reason of m. A run must be named. */
+int journal_move_begin(struct journal *j, const char *run, const struct journal_move *m,
+                       int64_t *ret_id, struct err *e);
+/* Once per move (-ENOENT when it is no intent). state: done, failed. */
+int journal_move_end(struct journal *j, int64_t id, const char *state, const char *note,
+                     struct err *e);
+/* In order. None in a file that an older tandem wrote and this one may only read. */
+int journal_moves(struct journal *j, struct arena *a, const char *run, struct journal_move **ret,
+                  size_t *n, struct err *e);
+
+/* --- approvals: append-only --- */
+struct journal_approval {
+    int64_t id;
+    int64_t after; /* id of the run's newest move when it was given; 0: none */
+    const char *gate, *actor, *reason;
+    int64_t at_ms;
+};
+/* reason or NULL. */
+int journal_approve(struct journal *j, const char *run, const char *gate, const char *actor,
+                    const char *reason, struct err *e);
+/* In order; as journal_moves(). */
+int journal_approvals(struct journal *j, struct arena *a, const char *run,
+                      struct journal_approval **ret, size_t *n, struct err *e);
+
 /* --- effects: one per object written, what `migrate` resumes from and `unmigrate` takes back ---
  */
 enum journal_effect_state { EFFECT_INTENT, EFFECT_DONE, EFFECT_FAILED, EFFECT_UNKNOWN };

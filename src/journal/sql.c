@@ -66,6 +66,18 @@ const char *const sql_query[Q_COUNT] = {
                  "WHERE ?1 IS NULL OR run = ?1 ORDER BY id",
     /* SQLite keeps it for AUTOINCREMENT tables and never lowers it: rows cut off the end show. */
     [Q_EVENT_SEQUENCE] = "SELECT seq FROM sqlite_sequence WHERE name = 'event'",
+
+    [Q_MOVE_INSERT] = "INSERT INTO move(run, from_stage, to_stage, name, actor, reason, state, "
+                      "at_ms) VALUES (?1, ?2, ?3, ?4, ?5, ?6, 'intent', ?7)",
+    [Q_MOVE_END] = "UPDATE move SET state = ?2, note = ?3, ended_ms = ?4 "
+                   "WHERE id = ?1 AND state = 'intent'",
+    [Q_MOVES] = "SELECT id, from_stage, to_stage, name, actor, reason, state, note, at_ms, "
+                "ended_ms FROM move WHERE run = ?1 ORDER BY id",
+    [Q_APPROVAL_INSERT] = "INSERT INTO approval(run, gate, actor, reason, after, at_ms) "
+                          "SELECT ?1, ?2, ?3, ?4, coalesce(max(id), 0), ?5 FROM move "
+                          "WHERE run = ?1",
+    [Q_APPROVALS] = "SELECT id, gate, actor, reason, after, at_ms FROM approval "
+                    "WHERE run = ?1 ORDER BY id",
 };
 
 const struct sql_statement sql_schema[] = {
@@ -121,6 +133,40 @@ const struct sql_statement sql_schema[] = {
     {1,
      "CREATE TRIGGER step_kept BEFORE DELETE ON step "
      "BEGIN SELECT raise(ABORT, 'steps are append-only'); END",
+     false},
+    {2,
+     "CREATE TABLE move(id INTEGER PRIMARY KEY AUTOINCREMENT, run TEXT NOT NULL REFERENCES "
+     "run(id), "
+     "from_stage TEXT NOT NULL, to_stage TEXT NOT NULL CHECK (to_stage <> from_stage), "
+     "name TEXT NOT NULL, actor TEXT NOT NULL, reason TEXT, "
+     "state TEXT NOT NULL CHECK (state IN ('intent', 'done', 'failed')), note TEXT, "
+     "at_ms INTEGER NOT NULL, ended_ms INTEGER NOT NULL DEFAULT 0)",
+     true},
+    {2, "CREATE INDEX move_run ON move(run)", false},
+    {2,
+     "CREATE TRIGGER move_kept BEFORE DELETE ON move "
+     "BEGIN SELECT raise(ABORT, 'moves are append-only'); END",
+     false},
+    {2,
+     "CREATE TRIGGER move_fixed BEFORE UPDATE ON move WHEN old.state <> 'intent' "
+     "OR new.id <> old.id OR new.run <> old.run OR new.from_stage <> old.from_stage "
+     "OR new.to_stage <> old.to_stage OR new.name <> old.name OR new.actor <> old.actor "
+     "OR new.reason IS NOT old.reason OR new.at_ms <> old.at_ms "
+     "BEGIN SELECT raise(ABORT, 'moves are append-only'); END",
+     false},
+    {2,
+     "CREATE TABLE approval(id INTEGER PRIMARY KEY AUTOINCREMENT, "
+     "run TEXT NOT NULL REFERENCES run(id), gate TEXT NOT NULL, actor TEXT NOT NULL, reason TEXT, "
+     "after INTEGER NOT NULL, at_ms INTEGER NOT NULL)",
+     true},
+    {2, "CREATE INDEX approval_run ON approval(run)", false},
+    {2,
+     "CREATE TRIGGER approval_kept BEFORE DELETE ON approval "
+     "BEGIN SELECT raise(ABORT, 'approvals are append-only'); END",
+     false},
+    {2,
+     "CREATE TRIGGER approval_fixed BEFORE UPDATE ON approval "
+     "BEGIN SELECT raise(ABORT, 'approvals are append-only'); END",
      false},
 };
 const size_t sql_schema_len = COUNT_OF(sql_schema);

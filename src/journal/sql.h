@@ -32,13 +32,18 @@ enum query_name {
     Q_EVENT_INSERT,
     Q_EVENTS,
     Q_EVENT_SEQUENCE,
+    Q_MOVE_INSERT,
+    Q_MOVE_END,
+    Q_MOVES,
+    Q_APPROVAL_INSERT,
+    Q_APPROVALS,
     Q_COUNT
 };
 
 extern const char *const sql_query[Q_COUNT];
 
 /* Big-endian "tndm" at offset 68 of the file: how a journal is told from other SQLite files. */
-enum { SQL_APPLICATION_ID = 0x746e646d, SQL_SCHEMA_VERSION = 1 };
+enum { SQL_APPLICATION_ID = 0x746e646d, SQL_SCHEMA_VERSION = 2 };
 
 /* In order; opening runs those that are newer than the file. */
 struct sql_statement {

@@ -122,15 +122,20 @@ static int run_schema(struct journal *j, int64_t from, struct err *e) {
 }
 
 static int upgrade(struct journal *j, struct err *e) {
-    int64_t version;
+    int64_t version = 0;
     int r = read_version(j, &version, e);
+    j->version = version;
     if (r < 0 || version == SQL_SCHEMA_VERSION || j->read_only)
         return r;
     AUTO_USE u = {0};
     r = use_write(&u, j, "bring the file to this version", e);
     if (r >= 0)
         r = run_schema(j, version, e);
-    return r < 0 ? r : use_commit(&u, e);
+    if (r >= 0)
+        r = use_commit(&u, e);
+    if (r >= 0)
+        j->version = SQL_SCHEMA_VERSION;
+    return r;
 }
 
 /* --- making --- */

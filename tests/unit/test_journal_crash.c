@@ -125,7 +125,7 @@ static void test_file_format(void **state) {
     struct fixture *f = *state;
     journal_close(open_or_fail(f->path, false));
     assert_int_equal(ask(f->path, "PRAGMA application_id"), 0x746e646d);
-    assert_int_equal(ask(f->path, "PRAGMA user_version"), 1);
+    assert_int_equal(ask(f->path, "PRAGMA user_version"), 2);
     assert_int_equal(ask(f->path, "SELECT journal_mode = 'wal' FROM pragma_journal_mode"), 1);
     assert_int_equal(ask(f->path, "SELECT count(*) FROM pragma_table_list WHERE schema = 'main' "
                                   "AND type = 'table' AND name NOT LIKE 'sqlite%' AND NOT strict"),
@@ -195,7 +195,7 @@ static void plain_sqlite(struct fixture *f) {
 }
 static void newer(struct fixture *f) {
     journal_close(open_or_fail(f->path, false));
-    make_sqlite(f->path, "PRAGMA user_version = 2");
+    make_sqlite(f->path, "PRAGMA user_version = 3");
 }
 static void no_salt(struct fixture *f) {
     journal_close(open_or_fail(f->path, false));
@@ -228,7 +228,7 @@ static const struct {
     {long_prose, -EBADMSG, -EBADMSG, "not a journal of tandem"},
     {other_sqlite, -EBADMSG, -EBADMSG, "another program"},
     {plain_sqlite, -EBADMSG, -EBADMSG, "another program"},
-    {newer, -ENOTSUP, -ENOTSUP, "newer tandem (schema 2"},
+    {newer, -ENOTSUP, -ENOTSUP, "newer tandem (schema 3"},
     {no_salt, -EBADMSG, -EBADMSG, "salt"},
     {damaged, -EBADMSG, -EBADMSG, "damaged"},
     {folder, -EBADMSG, -EBADMSG, "no regular file"},
