@@ -30,6 +30,8 @@ static const struct field top_fields[] = {
     {"traffic.onAbort", FIELD_STRING, offsetof(struct config, on_abort)},
     {"gates.before", FIELD_LIST, offsetof(struct config, gates_before)},
     {"gates.approvers", FIELD_U32, offsetof(struct config, approvers)},
+    {"gates.differ", FIELD_BOOL, offsetof(struct config, approvers_differ)},
+    {"follow.maxLag", FIELD_MS64, offsetof(struct config, max_lag_ms)},
 };
 
 static struct config *config_new(struct arena *a) {
@@ -57,6 +59,7 @@ static struct config *config_new(struct arena *a) {
         .on_abort = "back",
         .gates_before = no_strings,
         .approvers = 1,
+        .max_lag_ms = 10 * 1000,
     };
     memcpy(h->c.steps, default_steps, sizeof default_steps);
     return &h->c;
@@ -180,6 +183,8 @@ static int read_sections(struct config_reader *rd, yyjson_mut_val *root, struct 
         r = config_hooks(rd, config_at(root, "hooks"), c);
     if (r >= 0)
         r = config_notices(rd, config_at(root, "notices"), c);
+    if (r >= 0)
+        r = config_gates(rd, config_at(root, "gates"), c);
     return r;
 }
 

@@ -57,6 +57,11 @@ struct config_hook {
     bool must;                 /* policy fail: what it refuses beforehand is not done */
 };
 
+struct config_check { /* a command that must succeed before a stage */
+    const char *stage;
+    const char *const *exec; /* argv, NULL-terminated */
+};
+
 struct config {
     const char *path, *dir; /* of the file; "" when there is none (contexts on the command line) */
     const char *name;       /* metadata.name */
@@ -93,6 +98,10 @@ struct config {
     bool mirror;        /* the record in the destination; the same */
     const char *const *gates_before; /* stages, NULL-terminated */
     unsigned approvers;
+    bool approvers_differ;       /* from who runs the upgrade */
+    struct config_check *checks; /* gates.checks */
+    size_t n_checks;
+    uint64_t max_lag_ms; /* follow.maxLag */
 };
 
 /* Errors: "FILE:LINE:COL: unknown key \"clusetrs\"; did you mean \"clusters\"?". */

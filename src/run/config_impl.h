@@ -13,3 +13,4 @@ int config_smokes(struct config_reader *rd, yyjson_mut_val *list, struct config 
 int config_hooks(struct config_reader *rd, yyjson_mut_val *list, struct config *c);
 int config_notices(struct config_reader *rd, yyjson_mut_val *v, struct config *c);
 int config_journal(struct config_reader *rd, yyjson_mut_val *v, struct config *c);
+int config_gates(struct config_reader *rd, yyjson_mut_val *gates, struct config *c);

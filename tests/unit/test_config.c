@@ -173,7 +173,9 @@ static void test_clusters(void **state) {
                 "select: {namespaces: {include: [a, b-*], exclude: [scratch-?]}}\n"
                 "storageClasses: {gp2: gp3, old: new}\n"
                 "limits: {reads: 4, writes: 64, maxUnreadyPods: 10}\n"
-                "gates: {before: [migrate, switch], approvers: 2}\n");
+                "gates:\n  before: [migrate, switch]\n  approvers: 2\n  differ: true\n"
+                "  checks:\n    switch: [[./ok.sh, -q], [\"true\"]]\n    retire:\n"
+                "follow: {maxLag: 3s}\n");
     assert_string_equal(c->name, "prod-1");
     assert_string_equal(c->journal, "/var/lib/tandem/prod.db");
     char want[256];
@@ -193,6 +195,12 @@ static void test_clusters(void **state) {
     assert_int_equal(c->writes, 64);
     assert_int_equal(c->max_unready_pods, 10);
     assert_string_equal(c->gates_before[1], "switch");
+    assert_true(c->approvers_differ);
+    assert_int_equal(c->n_checks, 2);
+    assert_string_equal(c->checks[0].stage, "switch");
+    assert_string_equal(c->checks[0].exec[1], "-q");
+    assert_string_equal(c->checks[1].exec[0], "true");
+    assert_int_equal(c->max_lag_ms, 3000);
     assert_int_equal(c->approvers, 2);
     config_free(c);
 }
@@ -488,6 +496,9 @@ static const struct {
     {"journal: {paht: x}", "6:11: ", "did you mean \"path\"?"},
     {"gates: {before: [mirgate]}", "6:18: ", "did you mean \"migrate\"?"},
     {"gates: {approvers: 0}", "6:20: ", "at least 1"},
+    {"gates: {checks: {swich: [[x]]}}", "6:18: ", "did you mean \"switch\"?"},
+    {"gates: {checks: {switch: [[]]}}", "6:27: ", "the command is empty"},
+    {"follow: {maxlag: 1s}", "6:10: ", "did you mean \"maxLag\"?"},
     {"stacks: 7", "6:9: ", "must be a string or a list or a mapping, not a whole number"},
     {"consul: x", "6:9: ", "must be a mapping"},
     {"journal: ${TANDEM_NOT_SET}", "6:10: ", "TANDEM_NOT_SET is not set"},
