@@ -3,84 +3,19 @@
 #include <errno.h>
 
 #include "base/clock.h"
-#include "base/file.h"
 #include "base/log.h"
 #include "run/back.h"
 
-enum { DRAIN_MS = 10000, PROOF_MS = 2000, TICK_MS = 1000, CA_MAX = 1 << 20 };
-
-/* --- our own probes while the steps are held --- */
-
-struct watchers {
-    struct probe *p[16];
-    const struct config_probe *cfg[16];
-    struct arena *a;
-    size_t n;
-};
-
-static int load_ca(struct arena *a, const struct config_probe *c, struct probe_config *p,
-                   struct err *e) {
-    char *pem;
-    if (!c->ca_file)
-        return 0;
-    int r = file_read(a, c->ca_file, CA_MAX, &pem, NULL, e);
-    if (r >= 0)
-        p->ca_pem = pem;
-    return r;
-}
-
-static int watchers_start(struct session *s, struct watchers *w, struct err *e) {
-    for (size_t i = 0; i < s->cfg->n_probes && w->n < COUNT_OF(w->p); i++) {
-        struct probe_config pc = s->cfg->probes[i].p;
-        int r = load_ca(w->a, &s->cfg->probes[i], &pc, e);
-        if (r >= 0)
-            r = probe_start(&pc, &w->p[w->n], e);
-        if (r < 0)
-            return err_ctx(e, r, "probe %s", pc.name);
-        w->cfg[w->n++] = &s->cfg->probes[i];
-    }
-    return 0;
-}
-
-static void watchers_stop(struct watchers *w) {
-    for (size_t i = 0; i < w->n; i++) {
-        probe_stop(w->p[i]);
-        probe_free(w->p[i]);
-    }
-    arena_free(w->a);
-}
-
-enum { ABORT_WINDOW_MS = 10000, ABORT_AT_LEAST = 50 };
-
-/* -EPROTO when a probe has lost more than its limit over its window. */
-static int watchers_check(const struct watchers *w, struct err *e) {
-    for (size_t i = 0; i < w->n; i++) {
-        const struct config_probe *c = w->cfg[i];
-        struct probe_stats st;
-        uint32_t window = c->abort_window_ms ? c->abort_window_ms : ABORT_WINDOW_MS;
-        uint64_t least = c->abort_at_least ? c->abort_at_least : ABORT_AT_LEAST;
-        probe_window(w->p[i], window, &st);
-        uint64_t seen = st.ok + st.lost;
-        if (c->abort_failures <= 0 || seen < least)
-            continue;
-        double share = (double)st.lost / (double)seen;
-        if (share > c->abort_failures)
-            return err_set(e, -EPROTO,
-                           "probe %s lost %llu of %llu requests (%.2f %%, the limit is %.2f %%)",
-                           c->p.name, (unsigned long long)st.lost, (unsigned long long)seen,
-                           share * 100, c->abort_failures * 100);
-    }
-    return 0;
-}
+enum { DRAIN_MS = 10000, PROOF_MS = 2000, TICK_MS = 1000 };
 
 static void tell(struct session *s, const struct switch_opts *o, const struct watchers *w,
                  int percent, uint64_t left_ms) {
     struct probe_stats st = {0};
     if (!o->watch)
         return;
-    if (w->n)
-        probe_window(w->p[0], 10000, &st);
-    o->watch(o->ctx, s, percent, left_ms, w->n ? &st : NULL);
+    if (watchers_count(w))
+        watchers_window(w, 0, 10000, &st);
+    o->watch(o->ctx, s, percent, left_ms, watchers_count(w) ? &st : NULL);
 }
 
 /* Somebody else (a switch-back in another terminal) may have moved the traffic meanwhile: then it
@@ -196,25 +131,21 @@ static int finish(struct session *s, struct err *e) {
             log_info("tier %s: %d sessions are still open on %c", traffic_name(s->tiers[i]), left,
                      s->source);
     }
-    return session_step(s, "switch", "pre-live to the idle cluster", lead_prelive, NULL, e);
+    return session_step(s, "switch", SWITCH_LAST, lead_prelive, NULL, e);
 }
 
 int switch_cutover(struct session *s, const struct switch_opts *o, struct err *e) {
-    struct watchers w = {.a = arena_new()};
+    struct watchers *own = NULL;
     int at = switch_observe(s, e);
     int r = at < -1 ? at : move_claim(s, false, e);
-    if (r < 0) {
-        watchers_stop(&w);
-        return r;
-    }
-    if (!o->no_probe)
-        r = watchers_start(s, &w, e);
+    if (r >= 0 && !o->no_probe && !o->watchers)
+        r = watchers_start(s, &own, e);
     for (size_t i = 0; r >= 0 && i < o->n_steps; i++) {
         if (o->steps[i] <= at)
             continue; /* a resumed cutover goes on where the traffic stands */
-        r = one_step(s, o, &w, i, e);
+        r = one_step(s, o, o->watchers ? o->watchers : own, i, e);
     }
-    watchers_stop(&w);
+    watchers_stop(own);
     if (r == -ESTOPPED || r == -EGUARD)
         return r;
     if (r < 0)
@@ -228,7 +159,7 @@ int switch_ask_live(struct session *s, unsigned times, unsigned *ret_elsewhere, 
     for (size_t i = 0; i < s->cfg->n_probes; i++) {
         const struct config_probe *c = &s->cfg->probes[i];
         struct probe_config pc = c->p;
-        int r = load_ca(a, c, &pc, e);
+        int r = watchers_load_ca(a, c, &pc, e);
         if (r < 0)
             return r;
         struct http_tls tls = {.ca_pem = pc.ca_pem, .insecure = pc.insecure};

@@ -2,15 +2,19 @@
  * next one. */
 #pragma once
 
-#include "probe/probe.h"
 #include "run/move.h"
+#include "run/watchers.h"
+
+/* The last step of a cutover: with it the switch is done. */
+#define SWITCH_LAST "pre-live to the idle cluster"
 
 struct switch_opts {
     const int *steps; /* percent of the destination, ascending; the last is the goal */
     size_t n_steps;
-    uint64_t hold_ms; /* between steps */
-    bool no_probe;    /* do not send requests of our own */
-    bool force;       /* even when the balancer shows no healthy server */
+    uint64_t hold_ms;                /* between steps */
+    bool no_probe;                   /* do not send requests of our own */
+    const struct watchers *watchers; /* probes that the caller runs already; NULL: own ones */
+    bool force;                      /* even when the balancer shows no healthy server */
     /* Told after each change and about once a second while holding. May be NULL. */
     void (*watch)(void *ctx, struct session *s, int percent, uint64_t left_ms,
                   const struct probe_stats *probe);
