@@ -24,6 +24,8 @@ struct err {
 #define ESTOPPED 4003
 /* Wrong use of the command line: exit code 64. */
 #define EUSAGE 4004
+/* Waits at a gate, for a person or a check: exit code 3. */
+#define EGATE 4005
 
 /* Fills e (if not NULL) and returns code, which must be negative. */
 int err_set(struct err *e, int code, const char *fmt, ...) PRINTF_LIKE(3, 4);

@@ -248,6 +248,7 @@ int cli_fail(const struct err *e) {
     switch (e->code) {
     case -EUSAGE: log_error("%s", err_msg(e)); return EXIT_USAGE;
     case -EGUARD: log_error("refused: %s", err_msg(e)); return EXIT_REFUSED;
+    case -EGATE: log_warn("%s", err_msg(e)); return EXIT_GATE;
     case -ESTOPPED: log_warn("%s", err_msg(e)); return EXIT_STOPPED;
     default: log_error("%s", err_msg(e)); return EXIT_ERROR;
     }

@@ -76,8 +76,29 @@ static const struct command table[] = {
      "Refuses while the source sees traffic or still runs singletons. tandem deletes nothing:\n"
      "it ends the run and prints what you are to destroy.",
      "Switch", cmd_retire},
-    {"status", "", "the run's state, the traffic, and the way back",
-     "What is live, which stages are done, where the traffic goes, what is held where.",
+    {"upgrade", "", "all of it in order: preflight to retire, with gates",
+     "Walks the stages: preflight, migrate, follow, test, activate, switch, bake, retire. What is\n"
+     "done already is left out. Before a stage with a gate (gates in tandem.yaml; always before\n"
+     "retire) it waits for approvals and checks: on a terminal or with --wait; otherwise it ends\n"
+     "with exit code 3. The probes are watched while it waits; one that breaks its limit aborts,\n"
+     "and takes the traffic back once it was moved. ^C and kill leave it resumable.",
+     "Upgrade", cmd_upgrade},
+    {"approve", "[STAGE|WHAT]", "let the run through a gate",
+     "Without a word: the gate at which the run waits. A stage ahead can be approved beforehand.\n"
+     "An approval counts until the run goes back. Deletions that live sync asks about are let go\n"
+     "by `deletes`, a kind, or an object.",
+     "Upgrade", cmd_approve},
+    {"resume", "", "go on with a run that was stopped, killed or aborted",
+     "Looks first: a move that was under way is settled by what steps, clusters and load\n"
+     "balancers show; nothing is done twice. Goes as far as `upgrade --until` was to.",
+     "Upgrade", cmd_upgrade},
+    {"abort", "", "take the run back as far as its stage needs",
+     "Traffic and singletons go to the source again; the run stays open at migrate. Asks the\n"
+     "process that carries the run out, and acts itself when there is none or it hangs.",
+     "Upgrade", cmd_abort},
+    {"status", "", "the run's state, gates, the traffic, and the way back",
+     "Stages with who approved what, steps under way, where the traffic goes, live sync, probes,\n"
+     "what is held where, and the way back. -w draws it anew once a second.",
      "Watch and go back", cmd_status},
     {"history", "", "the audit trail",
      "Every action with time and actor. --verify checks the chain of hashes and the signatures in\n"

@@ -2,8 +2,8 @@
 
 #include "cli/commands.h"
 
-static const char *const groups[] = {"Look first", "Recreate", "Switch", "Watch and go back",
-                                     "Try it"};
+static const char *const groups[] = {"Look first", "Upgrade",           "Recreate",
+                                     "Switch",     "Watch and go back", "Try it"};
 
 static void print_usage(FILE *f) {
     size_t n;

@@ -9,6 +9,7 @@
 #include "run/adopt.h"
 #include "run/holding.h"
 #include "run/probing.h"
+#include "run/run.h"
 
 int session_slot(char slot) {
     MUST(slot == 'a' || slot == 'b');
@@ -39,12 +40,8 @@ static int load_config(struct session *s, unsigned needs, struct err *e) {
     bool contexts = s->o.context_a || s->o.context_b;
     if (!path && !contexts && file_exists("tandem.yaml"))
         path = "tandem.yaml";
-    if (path) {
-        int r = config_load(path, &s->cfg, e);
-        if (r >= 0 && s->cfg->gates_before && s->cfg->gates_before[0])
-            log_warn("gates in %s have no effect yet: nothing waits for an approval", path);
-        return r;
-    }
+    if (path)
+        return config_load(path, &s->cfg, e);
     if (needs & NEED_CONFIG_FILE)
         return err_set(e, -EUSAGE,
                        "this needs a tandem.yaml: write one with `tandem init`, or "
@@ -226,6 +223,8 @@ int session_open(const struct session_opts *o, unsigned needs, struct session **
         r = open_journal(s, needs, e);
     if (r >= 0)
         r = find_direction(s, e);
+    if (r >= 0 && !(needs & WALKS_STAGES))
+        run_hint(s);
     if (r >= 0)
         r = open_clusters(s, needs, e);
     if (r >= 0)
@@ -419,6 +418,8 @@ int session_step(struct session *s, const char *stage, const char *what,
     if (id && journal_step_end(s->journal, id, r < 0 ? "failed" : "done", note, &je) < 0)
         log_warn("not recorded in the journal: %s", err_msg(&je));
     session_event(s, arena_printf(s->a, "%s: %s", stage, what), r < 0 ? note : "done");
+    if (r >= 0)
+        run_note(s, arena_printf(s->a, "%s: %s", stage, what));
     return r;
 }
 

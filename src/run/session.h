@@ -21,6 +21,7 @@ enum session_need {
     NEED_CONFIG_FILE = 64,
     TOLERATE_DEAD = 128,   /* a cluster that cannot be reached is no error (the way back) */
     TOLERATE_DENIED = 512, /* nor is a credential that may not read something (doctor) */
+    WALKS_STAGES = 4096,   /* upgrade, resume, abort: an interrupted move is theirs to settle */
     TOLERATE_BUSY = 256,   /* nor is a journal that is missing or held by another process */
     NEED_LIVE = 1024,      /* who is live is as the journal believes, else -EGUARD (adopt.h) */
 };
@@ -52,6 +53,7 @@ struct session {
     bool run_open;
     struct journal_run run; /* valid when run_open */
     char actor[128];
+    bool walking;                    /* `upgrade` records the moves of the run itself (run.h) */
     bool without_digests, read_made; /* see world_opts; before session_world() */
     struct lease *lease[2];          /* of the clusters that are written to (holding.h); or NULL */
     unsigned without_lease;          /* NEED_A, NEED_B: none could be had, which was said */

@@ -7,6 +7,7 @@
 #include "run/holding.h"
 #include "run/notice.h"
 #include "run/probing.h"
+#include "run/run.h"
 #include "run/switch.h"
 
 enum { ASK_TIMES = 5 };
@@ -119,6 +120,8 @@ static int end_run(struct session *s, struct err *e) {
     if (r < 0)
         return err_ctx(e, r, "removing what was kept of the run in %c", s->destination);
     r = probing_forget(s, e);
+    if (r >= 0)
+        run_note_end(s, RUN_UNMIGRATED, "taken back");
     if (r >= 0)
         r = journal_run_end(s->journal, s->run.id, "aborted", e);
     if (r >= 0)

@@ -1,0 +1,226 @@
+/* What `upgrade` does at each stage. */
+#include <errno.h>
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "migrate/dryrun.h"
+#include "run/probing.h"
+#include "run/switch.h"
+#include "run/upgrade_impl.h"
+
+enum { LOOK_MS = 200, DRAIN_MS = 10000 };
+
+/* --- preflight --- */
+
+static int work_preflight(struct upgrade *u, struct err *e) {
+    struct doctor_report report;
+    unsigned needs = u->s->needs;
+    u->s->needs |= TOLERATE_DENIED; /* a missing right is a finding */
+    int r = doctor_examine(u->s, NULL, &report, e);
+    u->s->needs = needs;
+    if (r < 0)
+        return r;
+    if (u->o->show.examined)
+        u->o->show.examined(u->o->show.ctx, &report);
+    return report.count[SEV_BLOCKER]
+               ? err_set(e, -EGUARD, "%zu findings block the upgrade: `tandem doctor` lists them",
+                         report.count[SEV_BLOCKER])
+               : 0;
+}
+
+/* --- migrate --- */
+
+static void written(void *ctx, size_t done, size_t failed, size_t total, const char *wave) {
+    struct upgrade *u = ctx;
+    log_progress("%zu of %zu written, %zu failed (%s)", done, total, failed, wave ? wave : "");
+    pthread_mutex_lock(&u->lock);
+    snprintf(u->waiting, sizeof u->waiting, "%zu of %zu objects written, %zu failed", done, total,
+             failed);
+    pthread_mutex_unlock(&u->lock);
+}
+
+static int decide(struct upgrade *u, struct world *w, struct err *e) {
+    const struct upgrade_show *show = &u->o->show;
+    unclassified_decide(w, u->o->unclassified);
+    size_t n = unclassified_count(w);
+    if (!n)
+        return 0;
+    if (show->undecided)
+        show->undecided(show->ctx, w);
+    return err_set(e, -EGUARD,
+                   "%zu workloads look as if they act by themselves and nobody has decided "
+                   "(listed above; --unclassified=hold|run, or a rule): nothing was written",
+                   n);
+}
+
+static int carry_out(struct upgrade *u, struct world *w, struct err *e) {
+    const struct upgrade_show *show = &u->o->show;
+    struct migrate_opts mo = {.settle_ms = u->o->settle_ms, .progress = written, .progress_ctx = u};
+    struct migrate_result res;
+    struct dryrun d = {0};
+    int r = dryrun_world(w, DRYRUN_DOUBT, &d, e);
+    dryrun_done(&d);
+    if (r < 0)
+        return r;
+    r = stage_migrate(u->s, w, &mo, &res, e);
+    log_progress_end();
+    if (show->migrated)
+        show->migrated(show->ctx, u->s, w, &res);
+    return r;
+}
+
+static int work_migrate(struct upgrade *u, struct err *e) {
+    struct world *w;
+    probing_sweep(u->s);
+    int r = session_world(u->s, u->o->show.reading, u->o->show.ctx, &w, e);
+    log_progress_end();
+    if (r < 0)
+        return r;
+    r = decide(u, w, e);
+    if (r >= 0)
+        r = carry_out(u, w, e);
+    world_free(w);
+    upgrade_waits(u, -1, 0, NULL);
+    return r;
+}
+
+/* --- follow --- */
+
+static const char *follow_text(struct arena *a, const struct following_status *st) {
+    return arena_printf(a, "live sync is %s%s%s; %llu changes to carry",
+                        following_state_name(st->state), *st->why ? ": " : "", st->why,
+                        (unsigned long long)st->pending);
+}
+
+/* Until it has caught up once. A cluster that does not answer is waited for. */
+static int work_follow(struct upgrade *u, struct err *e) {
+    int r = upgrade_follow(u, e);
+    while (r >= 0) {
+        const struct following_status *st = upgrade_facts(u)->follow;
+        AUTO_ARENA a = arena_new();
+        if (st->state == FOLLOWING_LIVE && !st->pending)
+            break;
+        if (st->state == FOLLOWING_STOPPED)
+            return err_set(e, -EIO, "live sync has ended by itself%s%s", *st->why ? ": " : "",
+                           st->why);
+        if (st->state == FOLLOWING_ASKS && !u->o->wait)
+            return err_set(e, -EGATE, "live sync waits for a person: %s", st->why);
+        upgrade_waits(u, -1, 0, follow_text(a, st));
+        r = upgrade_wait(u, LOOK_MS, e);
+    }
+    upgrade_waits(u, -1, 0, NULL);
+    return r;
+}
+
+/* --- test --- */
+
+static int work_test(struct upgrade *u, struct err *e) {
+    const struct upgrade_show *show = &u->o->show;
+    struct smoke_result *v;
+    size_t n;
+    if (!u->s->cfg->n_smokes) {
+        log_warn("no checks are configured (`smoke`): nothing of %c was tried", u->s->destination);
+        return 0;
+    }
+    int failed = smoke_run(u->s, &v, &n, e);
+    if (failed < 0)
+        return failed;
+    if (show->tested)
+        show->tested(show->ctx, v, n);
+    return failed ? err_set(e, -EREMOTEIO,
+                            "%d of %zu checks failed: `tandem smoke` runs them "
+                            "again",
+                            failed, n)
+                  : 0;
+}
+
+/* --- activate --- */
+
+static int work_activate(struct upgrade *u, struct err *e) {
+    struct handover_item *items = NULL;
+    int r = stage_handover(u->s, false, false, &items, e);
+    if (items && u->o->show.handed)
+        u->o->show.handed(u->o->show.ctx, items);
+    return r > 0 ? -EREMOTEIO : r;
+}
+
+/* --- switch --- */
+
+static void watch(void *ctx, struct session *s, int percent, uint64_t left_ms,
+                  const struct probe_stats *p) {
+    struct upgrade *u = ctx;
+    char t[CLOCK_RFC3339_MAX];
+    if (u->percent != percent)
+        log_info("%3d %% of the live traffic goes to %c", percent, s->destination);
+    pthread_mutex_lock(&u->lock);
+    u->percent = percent;
+    u->left_ms = left_ms;
+    pthread_mutex_unlock(&u->lock);
+    log_progress("%d %% on %c, %s left; probe: %llu ok, %llu lost", percent, s->destination,
+                 clock_human(left_ms, t), (unsigned long long)(p ? p->ok : 0),
+                 (unsigned long long)(p ? p->lost : 0));
+}
+
+static int work_switch(struct upgrade *u, struct err *e) {
+    const struct config *cfg = u->s->cfg;
+    struct switch_opts so = {.steps = cfg->steps,
+                             .n_steps = cfg->n_steps,
+                             .hold_ms = cfg->hold_ms,
+                             .no_probe = !u->w,
+                             .watchers = u->w,
+                             .watch = watch,
+                             .ctx = u};
+    int r = switch_cutover(u->s, &so, e);
+    log_progress_end();
+    upgrade_waits(u, -1, 0, NULL);
+    return r;
+}
+
+/* --- bake --- */
+
+/* Counted from when the traffic was there, however often the process was stopped meanwhile. */
+static int switched_at(struct session *s, int64_t *ret, struct err *e) {
+    struct journal_move *v;
+    size_t n;
+    int r = journal_moves(s->journal, s->a, s->run.id, &v, &n, e);
+    *ret = clock_wall_ms();
+    for (size_t i = 0; r >= 0 && i < n; i++)
+        if (str_eq(v[i].to, run_stage_name(RUN_SWITCH)) && str_eq(v[i].state, "done"))
+            *ret = v[i].ended_ms;
+    return r;
+}
+
+static int work_bake(struct upgrade *u, struct err *e) {
+    int64_t from, now;
+    char t[CLOCK_RFC3339_MAX];
+    int r = switched_at(u->s, &from, e);
+    int64_t end = from + (int64_t)u->s->cfg->bake_ms;
+    while (r >= 0 && (now = clock_wall_ms()) < end) {
+        uint64_t left = (uint64_t)(end - now);
+        upgrade_waits(u, -1, left, "the destination carries the traffic and is watched");
+        log_progress("watching %c for another %s", u->s->destination, clock_human(left, t));
+        r = upgrade_wait(u, MIN(left, (uint64_t)1000), e);
+    }
+    log_progress_end();
+    upgrade_waits(u, -1, 0, NULL);
+    return r;
+}
+
+/* --- retire --- */
+
+static int work_retire(struct upgrade *u, struct err *e) {
+    upgrade_unfollow(u);
+    return stage_retire(u->s, e);
+}
+
+static int (*const works[RUN_STAGES])(struct upgrade *u, struct err *e) = {
+    [RUN_PREFLIGHT] = work_preflight, [RUN_MIGRATE] = work_migrate,   [RUN_FOLLOW] = work_follow,
+    [RUN_TEST] = work_test,           [RUN_ACTIVATE] = work_activate, [RUN_SWITCH] = work_switch,
+    [RUN_BAKE] = work_bake,           [RUN_RETIRE] = work_retire,
+};
+
+int upgrade_work(struct upgrade *u, int to, struct err *e) {
+    /* What is under way is carried before the lag is judged. */
+    MUST(works[to]);
+    return works[to](u, e);
+}

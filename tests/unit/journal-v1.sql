@@ -1,0 +1,27 @@
+-- A journal as tandem wrote it with schema version 1: migrated, and killed while it handed over.
+BEGIN TRANSACTION;
+CREATE TABLE effect(id INTEGER PRIMARY KEY, run TEXT REFERENCES run(id), cluster TEXT NOT NULL CHECK (cluster IN ('a', 'b')), ref TEXT NOT NULL, verb TEXT NOT NULL, digest TEXT, leaves TEXT, previous TEXT, uid TEXT, resource_version TEXT, error TEXT, state INTEGER NOT NULL CHECK (state BETWEEN 0 AND 3), begun_ms INTEGER NOT NULL, ended_ms INTEGER NOT NULL DEFAULT 0) STRICT;
+INSERT INTO "effect" VALUES(1,'r-20261101-0a1b','b','/ConfigMap/shop/prices','create','aa',NULL,NULL,'u-1','77',NULL,1,1793520002000,1793520002100);
+CREATE TABLE event(id INTEGER PRIMARY KEY AUTOINCREMENT, at_ms INTEGER NOT NULL, run TEXT REFERENCES run(id), actor TEXT NOT NULL, what TEXT NOT NULL, detail TEXT, hash TEXT NOT NULL) STRICT;
+INSERT INTO "event" VALUES(1,1793520000001,'r-20261101-0a1b','ann@desk','run begun','a to b','ce7397090670d3d4e1f4860f1e9b4338fa664a48a67f70031c6ce53c3a787527');
+INSERT INTO "event" VALUES(2,1793520000002,'r-20261101-0a1b','ann@desk','migrate: recreate objects','done','4835b712ac4b2010db507e65d56ed1b2f5920cbbad22bb78841a6867427c7458');
+CREATE TABLE fact(key TEXT PRIMARY KEY NOT NULL, value TEXT NOT NULL, at_ms INTEGER NOT NULL) STRICT;
+INSERT INTO "fact" VALUES('live','a',1793520000000);
+CREATE TABLE journal(id INTEGER PRIMARY KEY CHECK (id = 1), salt BLOB NOT NULL, made_ms INTEGER NOT NULL) STRICT;
+INSERT INTO "journal" VALUES(1,X'2462BA20A190F7CD6E339B9A74AC1123F16566D4999ECA4E8D71E89A07579933',1795874769387);
+CREATE TABLE run(id TEXT PRIMARY KEY NOT NULL, source TEXT NOT NULL CHECK (source IN ('a', 'b')), destination TEXT NOT NULL CHECK (destination IN ('a', 'b') AND destination <> source), state TEXT NOT NULL CHECK (state IN ('open', 'retired', 'aborted')), started_ms INTEGER NOT NULL, ended_ms INTEGER NOT NULL DEFAULT 0) STRICT;
+INSERT INTO "run" VALUES('r-20261101-0a1b','a','b','open',1793520000000,0);
+CREATE TABLE step(id INTEGER PRIMARY KEY, run TEXT REFERENCES run(id), stage TEXT NOT NULL, what TEXT NOT NULL, detail TEXT, state TEXT NOT NULL CHECK (state IN ('open', 'done', 'failed', 'skipped')), note TEXT, begun_ms INTEGER NOT NULL, ended_ms INTEGER NOT NULL DEFAULT 0) STRICT;
+INSERT INTO "step" VALUES(1,'r-20261101-0a1b','migrate','recreate objects',NULL,'done',NULL,1793520001000,1793520061000);
+INSERT INTO "step" VALUES(2,'r-20261101-0a1b','activate','hand singletons over',NULL,'open',NULL,1793520070000,0);
+CREATE INDEX step_run ON step(run);
+CREATE INDEX effect_ref ON effect(ref);
+CREATE TRIGGER event_kept BEFORE DELETE ON event BEGIN SELECT raise(ABORT, 'events are append-only'); END;
+CREATE TRIGGER event_fixed BEFORE UPDATE ON event BEGIN SELECT raise(ABORT, 'events are append-only'); END;
+CREATE TRIGGER effect_kept BEFORE DELETE ON effect BEGIN SELECT raise(ABORT, 'effects are append-only'); END;
+CREATE TRIGGER step_kept BEFORE DELETE ON step BEGIN SELECT raise(ABORT, 'steps are append-only'); END;
+DELETE FROM "sqlite_sequence";
+INSERT INTO "sqlite_sequence" VALUES('event',2);
+COMMIT;
+PRAGMA application_id = 1953391725;
+PRAGMA user_version = 1;
