@@ -86,7 +86,8 @@ int upgrade_follow(struct upgrade *u, struct err *e) {
     int r = following_direction(u->s, &direction, e);
     if (r < 0)
         return r;
-    struct following_opts fo = {.reverse = direction == 'r'};
+    /* Reverse sync that an earlier process has begun after the switch goes on as it was. */
+    struct following_opts fo = {.reverse = direction == 'r' && u->stage >= RUN_SWITCH};
     r = following_start(u->s, &fo, &f, e);
     if (r < 0)
         return r;

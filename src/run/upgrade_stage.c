@@ -8,7 +8,8 @@
 #include "run/switch.h"
 #include "run/upgrade_impl.h"
 
-enum { LOOK_MS = 200, DRAIN_MS = 10000 };
+/* FAILING_MS: as long as a refusal may be a passing one. */
+enum { LOOK_MS = 200, SAY_MS = 15000, FAILING_MS = 60000 };
 
 /* --- preflight --- */
 
@@ -87,29 +88,47 @@ static int work_migrate(struct upgrade *u, struct err *e) {
 /* --- follow --- */
 
 static const char *follow_text(struct arena *a, const struct following_status *st) {
-    return arena_printf(a, "live sync is %s%s%s; %llu changes to carry",
+    return arena_printf(a, "live sync is %s%s%s; %llu changes to carry, %llu of them refused",
                         following_state_name(st->state), *st->why ? ": " : "", st->why,
-                        (unsigned long long)st->pending);
+                        (unsigned long long)st->pending, (unsigned long long)st->failing);
+}
+
+/* 1: it has caught up; negative when waiting longer is of no use. */
+static int judge_follow(struct upgrade *u, const struct following_status *st, struct err *e) {
+    if (st->state == FOLLOWING_LIVE && !st->pending)
+        return 1;
+    if (st->state == FOLLOWING_STOPPED)
+        return err_set(e, -EIO, "live sync has ended by itself%s%s", *st->why ? ": " : "", st->why);
+    if (st->state == FOLLOWING_ASKS && !u->o->wait)
+        return err_set(e, -EGATE, "live sync waits for a person: %s", st->why);
+    if (st->failing && st->failing == st->pending && st->oldest_ms > FAILING_MS)
+        return err_set(
+            e, -EREMOTEIO,
+            "%c refuses %llu changes of %c: `tandem plan` and `tandem verify` show which",
+            u->s->destination, (unsigned long long)st->failing, u->s->source);
+    return 0;
 }
 
 /* Until it has caught up once. A cluster that does not answer is waited for. */
 static int work_follow(struct upgrade *u, struct err *e) {
+    uint64_t said = clock_now_ms();
     int r = upgrade_follow(u, e);
     while (r >= 0) {
-        const struct following_status *st = upgrade_facts(u)->follow;
         AUTO_ARENA a = arena_new();
-        if (st->state == FOLLOWING_LIVE && !st->pending)
+        const struct following_status *st = upgrade_facts(u)->follow;
+        const char *text = follow_text(a, st);
+        r = judge_follow(u, st, e);
+        if (r != 0)
             break;
-        if (st->state == FOLLOWING_STOPPED)
-            return err_set(e, -EIO, "live sync has ended by itself%s%s", *st->why ? ": " : "",
-                           st->why);
-        if (st->state == FOLLOWING_ASKS && !u->o->wait)
-            return err_set(e, -EGATE, "live sync waits for a person: %s", st->why);
-        upgrade_waits(u, -1, 0, follow_text(a, st));
+        upgrade_waits(u, -1, 0, text);
+        if (clock_now_ms() - said > SAY_MS) {
+            log_info("%s", text);
+            said = clock_now_ms();
+        }
         r = upgrade_wait(u, LOOK_MS, e);
     }
     upgrade_waits(u, -1, 0, NULL);
-    return r;
+    return MIN(r, 0);
 }
 
 /* --- test --- */
@@ -220,7 +239,6 @@ static int (*const works[RUN_STAGES])(struct upgrade *u, struct err *e) = {
 };
 
 int upgrade_work(struct upgrade *u, int to, struct err *e) {
-    /* What is under way is carried before the lag is judged. */
     MUST(works[to]);
     return works[to](u, e);
 }
