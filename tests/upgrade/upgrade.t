@@ -80,6 +80,7 @@ like 'and the text too' "$("$TANDEM" status -f tandem.yaml 2>/dev/null)" 'migrat
 killed migrate
 exits 'another command says in one line that a run was interrupted' 4 as ann retire --yes
 like 'which' "$(cat err)" 'interrupted on its way from preflight to migrate: `tandem resume`'
+killed follow
 exits 'resume goes on, to the next gate' 3 up resume
 like 'before activate' "$(cat err)" 'gate before activate'
 is 'at test' "$(field .stage)" test
@@ -119,6 +120,7 @@ exits 'approve both' 0 as bob approve activate
 exits 'and the other' 0 as bob approve switch
 killed activate
 killed switch
+killed bake
 exits 'resume goes on to the end of the bake' 0 up resume --until bake
 is 'live is answered by B' "$(who "$BED_LIVE_URL")" b
 is 'pre-live leads to A' "$(who "$BED_PRELIVE_URL")" a
@@ -142,9 +144,19 @@ exits 'up to activate' 0 up resume --approve activate --until activate
 exits 'abort acts itself' 0 as ann abort --yes
 is 'the CronJobs act in A once more' "$(cron paas-a) $(cron paas-b) $(field .stage)" 'false true migrate'
 
-# --- ^C, and to the end ---
+# --- a probe that breaks before any traffic was moved ---
 start resume --wait
 ok 'it waits' at_gate activate
+sleep 4
+bed stop a ingress --kill >/dev/null 2>&1
+ended 'it ends by itself' 1
+like 'and says that nothing was moved' "$(cat bg.err)" 'aborted before any traffic was moved: probe pulse lost'
+bed start a ingress >/dev/null 2>&1
+is 'the CronJobs act in A' "$(cron paas-a) $(cron paas-b)" 'false true'
+
+# --- ^C, and to the end ---
+start resume --wait
+ok 'it waits again' at_gate activate
 kill -INT "$pid"
 ended '^C leaves it resumable' 130
 exits 'to the end, with the gates that are named' 0 up resume --until retire --approve activate,switch,retire
