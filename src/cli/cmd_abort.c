@@ -13,6 +13,7 @@ static void print_stand(struct session *s, int stage, bool needed) {
 static int go_back(struct session *s, const char *reason, struct err *e) {
     struct abort_opts o = {.reason = reason};
     struct abort_result res = {.stage = -1};
+    s->take_over = true; /* the way back is kept from nobody by a Lease of one that hangs */
     int r = run_abort(s, &o, &res, e);
     for (const struct handover_item *i = res.back.items; i; i = i->next)
         printf("  %-11s %s%s%s\n", handover_state_name(i->state), i->title,

@@ -124,7 +124,7 @@ int cmd_upgrade(const struct command *c, int argc, char **argv) {
     struct err e = {0};
     int r = o.take_over ? take_over(&m, &e) : 0;
     if (r >= 0)
-        r = cli_open(&m, NEEDS, &s, &e);
+        r = cli_open(&m, NEEDS | NEED_LIVE, &s, &e);
     if (r >= 0)
         r = work(s, &m, &o, resume, &e);
     code = r < 0 ? cli_fail(&e) : EXIT_DONE;

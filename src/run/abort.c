@@ -12,8 +12,10 @@ struct abort_ctx {
 
 static int take_back(void *ctx, struct err *e) {
     struct abort_ctx *c = ctx;
-    struct back_opts bo = {
-        .traffic_only = c->o->traffic_only, .reason = c->o->reason, .automatic = c->o->automatic};
+    struct back_opts bo = {.traffic_only = c->o->traffic_only,
+                           .reason = c->o->reason,
+                           .automatic = c->o->automatic,
+                           .reverse = c->o->reverse};
     if (!c->res->needed)
         return 0;
     int r = stage_switch_back(c->s, &bo, &c->res->back, e);

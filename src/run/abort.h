@@ -6,9 +6,10 @@
 #include "run/run.h"
 
 struct abort_opts {
-    const char *reason; /* or NULL */
-    bool automatic;     /* a probe broke its limit, nobody asked */
-    bool traffic_only;  /* singletons stay where they are */
+    const char *reason;         /* or NULL */
+    bool automatic;             /* a probe broke its limit, nobody asked */
+    bool traffic_only;          /* singletons stay where they are */
+    struct following **reverse; /* see back.h; or NULL */
 };
 struct abort_result {
     bool needed;             /* traffic or singletons had to go back */

@@ -92,16 +92,21 @@ int upgrade_follow(struct upgrade *u, struct err *e) {
     if (r < 0)
         return r;
     pthread_mutex_lock(&u->lock);
+    u->reverse = fo.reverse;
     u->f = f;
     pthread_mutex_unlock(&u->lock);
     return 0;
 }
 
-void upgrade_unfollow(struct upgrade *u) {
+static struct following *take_follow(struct upgrade *u) {
     pthread_mutex_lock(&u->lock);
     struct following *f = TAKE(u->f);
     pthread_mutex_unlock(&u->lock);
-    following_stop(f);
+    return f;
+}
+
+void upgrade_unfollow(struct upgrade *u) {
+    following_stop(take_follow(u));
 }
 
 /* After a start it reads both clusters first; then what is under way is carried before the lag is
@@ -238,13 +243,18 @@ static int walk(struct upgrade *u, struct err *e) {
 
 static int go_back(struct upgrade *u, bool automatic, bool traffic_only, struct err *e) {
     struct err why = *e, back = {0};
-    struct abort_opts o = {err_msg(&why), automatic, traffic_only};
+    struct following *reverse = u->reverse ? take_follow(u) : NULL;
+    struct abort_opts o = {.reason = err_msg(&why),
+                           .automatic = automatic,
+                           .traffic_only = traffic_only,
+                           .reverse = reverse ? &reverse : NULL};
     struct abort_result res;
     log_error("%s", err_msg(&why));
     atomic_store(&u->s->cancel.stop, false);
     set_doing(u, traffic_only ? RUN_ACTIVATE : RUN_MIGRATE);
     int r = run_abort(u->s, &o, &res, &back);
     set_doing(u, -1);
+    following_stop(reverse);
     upgrade_unfollow(u);
     set_stage(u, res.stage);
     record_mirror(u->s);

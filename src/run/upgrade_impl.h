@@ -22,6 +22,7 @@ struct upgrade {
 
     pthread_mutex_t lock; /* guards what follows: the holder's thread looks at it */
     struct following *f;  /* NULL: nothing follows */
+    bool reverse;         /* it carries from the destination to the source */
     struct watchers *w;   /* NULL: no probes run */
     int doing, gate;      /* run_stage; -1 none */
     int64_t since_ms;     /* wall */

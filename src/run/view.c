@@ -176,14 +176,8 @@ static void add_way_back(yyjson_mut_doc *d, yyjson_mut_val *root, const struct v
     json_mut_set_int(d, x, "heldInSource", w->known_source ? (int64_t)w->held_source : -1);
     json_mut_set_int(d, x, "heldInDestination",
                      w->known_destination ? (int64_t)w->held_destination : -1);
-    json_mut_set_int(d, x, "measuredMs", (int64_t)l->measured_ms);
-    json_mut_set_bool(d, x, "lossesKnown", l->known);
-    if (l->known) {
-        json_mut_set_int(d, x, "changed", (int64_t)l->changed);
-        json_mut_set_int(d, x, "created", (int64_t)l->created);
-        json_mut_set_int(d, x, "claims", (int64_t)l->claims);
-        json_mut_set_bool(d, x, "followedBack", l->followed_back);
-    }
+    if (v->deep.looked && v->s->run_open)
+        json_mut_set(d, x, "losses", back_losses_json(l, d));
     json_mut_set(d, root, "wayBack", x);
 }
 

@@ -218,18 +218,9 @@ static void put_held(struct out *o, char slot, bool known, size_t n) {
 static void put_losses(struct out *o) {
     const struct losses *l = &o->v->deep.losses;
     char t[CLOCK_RFC3339_MAX];
-    if (l->measured_ms)
-        sb_fmt(o->b, "; it took %s when it was last measured", clock_human(l->measured_ms, t));
-    if (!l->known)
-        sb_str(o->b, "; what would be lost cannot be told now");
-    else if (l->followed_back)
-        sb_str(o->b, "; changes of objects are carried back");
-    else
-        sb_fmt(
-            o->b,
-            "; would be lost: %zu objects changed and %zu created since the traffic came, writes "
-            "to %zu volumes",
-            l->changed, l->created, l->claims);
+    sb_fmt(o->b, "\n  takes %s\n  ",
+           l->measured_ms ? clock_human(l->measured_ms, t) : "as long as was never measured here");
+    back_losses_text(l, o->b);
 }
 
 static void put_way_back(struct out *o) {
