@@ -8,7 +8,7 @@
 #include "run/notice.h"
 #include "run/upgrade_impl.h"
 
-enum { TICK_MS = 100, PROBE_MS = 1000, RECHECK_MS = 10000, DRAIN_MS = 10000 };
+enum { TICK_MS = 100, PROBE_MS = 1000, RECHECK_MS = 10000, DRAIN_MS = 30000 };
 #define FACT_UNTIL "upgrade.until"
 
 /* --- waiting --- */
@@ -98,6 +98,8 @@ int upgrade_follow(struct upgrade *u, struct err *e) {
     return 0;
 }
 
+static void end_drain(struct upgrade *u);
+
 static struct following *take_follow(struct upgrade *u) {
     pthread_mutex_lock(&u->lock);
     struct following *f = TAKE(u->f);
@@ -106,23 +108,63 @@ static struct following *take_follow(struct upgrade *u) {
 }
 
 void upgrade_unfollow(struct upgrade *u) {
+    end_drain(u);
     following_stop(take_follow(u));
 }
 
-/* After a start it reads both clusters first; then what is under way is carried before the lag is
- * judged. That it is broken, asks, or does not get there is the guard's to say. */
-static int catch_up(struct upgrade *u, struct err *e) {
-    struct err open = {0};
+/* --- catching up before the traffic moves --- */
+
+struct drain {
+    struct following *f;
+    pthread_t thread;
+    atomic_bool done;
+};
+
+static void *drain_run(void *arg) {
+    struct drain *d = arg;
+    (void)following_drain(d->f, DRAIN_MS, NULL);
+    atomic_store(&d->done, true);
+    return NULL;
+}
+
+static void end_drain(struct upgrade *u) {
+    struct drain *d = TAKE(u->drain);
+    if (d)
+        pthread_join(d->thread, NULL);
+    xfree(d);
+}
+
+/* Draining hears the source anew and blocks, so a thread of its own does it while this one goes on
+ * looking at requests and probes; an abort does not wait for it. Once: that it did not get there is
+ * the guard's to say. */
+static int drain(struct upgrade *u, struct err *e) {
+    int r = 0;
+    struct drain *d = u->drain = xcalloc(1, sizeof *d);
+    d->f = u->f;
+    MUST(pthread_create(&d->thread, NULL, drain_run, d) == 0);
+    upgrade_waits(u, -1, 0, "live sync catches up");
+    while (r >= 0 && !atomic_load(&d->done))
+        r = upgrade_wait(u, TICK_MS, e);
+    if (r >= 0)
+        end_drain(u);
+    return r;
+}
+
+/* Live sync may begin to read again at any moment (a watch that was cut, a definition that is new):
+ * that is waited for. */
+static int wait_while_reading(struct upgrade *u, struct err *e) {
     int r = 0;
     while (r >= 0 && u->f && upgrade_facts(u)->follow->state == FOLLOWING_READING) {
         upgrade_waits(u, -1, 0, "live sync reads both clusters");
         r = upgrade_wait(u, TICK_MS, e);
     }
-    for (uint64_t end = clock_now_ms() + DRAIN_MS; r >= 0 && u->f && clock_now_ms() < end;) {
-        if (following_drain(u->f, TICK_MS, &open) >= 0)
-            break;
-        r = upgrade_pulse(u, e);
-    }
+    return r;
+}
+
+static int catch_up(struct upgrade *u, struct err *e) {
+    int r = u->f ? drain(u, e) : 0;
+    if (r >= 0)
+        r = wait_while_reading(u, e);
     upgrade_waits(u, -1, 0, NULL);
     return r;
 }
@@ -202,19 +244,29 @@ static void set_stage(struct upgrade *u, int stage) {
     pthread_mutex_unlock(&u->lock);
 }
 
+/* What the guard has seen here is what it sees when the move is made. */
+static int ready(struct upgrade *u, int to, struct err *e) {
+    int r = to == RUN_SWITCH ? catch_up(u, e) : 0;
+    while (r >= 0) {
+        r = run_may(u->s, upgrade_facts(u), to, e);
+        if (r >= 0 || to != RUN_SWITCH || !u->f || u->follow.state != FOLLOWING_READING)
+            break;
+        r = wait_while_reading(u, e);
+    }
+    return r;
+}
+
 static int go_to(struct upgrade *u, int to, struct err *e) {
     const char *name = run_stage_name(to);
     struct work w = {u, to};
-    int r = to == RUN_SWITCH ? catch_up(u, e) : 0;
-    if (r >= 0)
-        r = run_may(u->s, upgrade_facts(u), to, e);
+    int r = ready(u, to, e);
     if (r >= 0)
         r = notice(u->s, NOTICE_BEFORE, name, NULL, NULL, e);
     if (r < 0)
         return r;
     log_info("stage %s: %s", name, sm_row(&run_table, u->stage, to)->why);
     set_doing(u, to);
-    r = run_move(u->s, upgrade_facts(u), to, NULL, work, &w, e);
+    r = run_move(u->s, &u->facts, to, NULL, work, &w, e);
     set_doing(u, -1);
     if (r >= 0)
         set_stage(u, to);

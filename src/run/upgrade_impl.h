@@ -17,7 +17,8 @@ struct upgrade {
     struct holder *h;
     struct following_status follow; /* the walker's copy */
     struct run_facts facts;
-    bool broken; /* a probe has lost more than its limit */
+    struct drain *drain; /* of live sync, under way; or NULL (upgrade.c) */
+    bool broken;         /* a probe has lost more than its limit */
     uint64_t next_check_ms;
 
     pthread_mutex_t lock; /* guards what follows: the holder's thread looks at it */
