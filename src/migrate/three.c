@@ -96,7 +96,8 @@ static int read_tails(const struct world_opts *wo, struct arena *a, const char *
     if (!n[1])
         return 0;
     *ret = arena_array(a, struct journal_effect, *ret_n);
-    memcpy(*ret, v[0], n[0] * sizeof **ret);
+    if (n[0]) /* else there is no array of it */
+        memcpy(*ret, v[0], n[0] * sizeof **ret);
     memcpy(*ret + n[0], v[1], n[1] * sizeof **ret);
     qsort(*ret, *ret_n, sizeof **ret, by_id);
     return 0;

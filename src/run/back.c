@@ -10,8 +10,6 @@
 #include "run/stages.h"
 #include "run/trail.h"
 
-enum { DRAIN_MS = 30000, DRAIN_STEP_MS = 1000 };
-
 int back_choose(struct session *s, const char *to, struct err *e) {
     if (to && (strlen(to) != 1 || (*to != 'a' && *to != 'b')))
         return err_set(e, -EUSAGE, "--to: \"%s\" is neither a nor b", to);
@@ -80,18 +78,17 @@ static int accept_losses(struct session *s, struct way *w, struct err *e UNUSED)
     return 0;
 }
 
-/* Deletions that wait for a person are not waited for: the source keeps what they would take. */
-static int drain(struct following *f, struct err *e) {
-    uint64_t end = clock_now_ms() + DRAIN_MS;
-    struct following_status st;
-    int r;
-    do {
-        r = following_drain(f, DRAIN_STEP_MS, e);
+/* Each try reads both clusters anew. Deletions that wait for a person are not waited for: the
+ * source keeps what they would take. */
+static int drain(const struct session *s, struct following *f, struct err *e) {
+    static const uint64_t tries[] = {10000, 20000};
+    struct following_status st = {0};
+    int r = -ETIMEDOUT;
+    for (size_t i = 0; i < COUNT_OF(tries) && r == -ETIMEDOUT && !st.asks; i++) {
+        r = following_drain(f, tries[i], e);
         following_status(f, &st);
-    } while (r == -ETIMEDOUT && clock_now_ms() < end && !(st.asks && st.pending <= st.asks));
-    return r < 0 ? err_ctx(e, r, "%llu changes are not carried back",
-                           (unsigned long long)MAX(st.pending, st.asks))
-                 : 0;
+    }
+    return r < 0 ? err_ctx(e, r, "not all that changed in %c is carried back", s->destination) : 0;
 }
 
 /* A reverse sync that a process which is no more has left: once more for as long as it takes. */
@@ -104,7 +101,7 @@ static int catch_up(struct session *s, struct err *e) {
     int r = following_start(s, &fo, &f, e);
     if (r < 0)
         return err_ctx(e, r, "what changed in %c last was not carried back", s->destination);
-    r = drain(f, e);
+    r = drain(s, f, e);
     following_stop(f);
     return r;
 }
@@ -114,7 +111,7 @@ static int catch_up(struct session *s, struct err *e) {
 static int sync_direction(struct session *s, struct way *w, struct err *e) {
     int r = 0;
     if (w->o->reverse && *w->o->reverse) {
-        r = drain(*w->o->reverse, e);
+        r = drain(s, *w->o->reverse, e);
         following_stop(TAKE(*w->o->reverse));
     } else if (w->direction == 'r' && s->recording) {
         r = catch_up(s, e);
@@ -186,7 +183,7 @@ static int go_back(struct session *s, void *ctx, struct err *e) {
             continue;
         FAULT_POINT();
         int r = parts[i].fn(s, w, &why);
-        if (r == -ESTOPPED) {
+        if (r == -ESTOPPED && atomic_load(&s->cancel.stop)) { /* by the user; a sync ends so too */
             if (e)
                 *e = why;
             return r;

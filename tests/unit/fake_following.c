@@ -56,3 +56,8 @@ int following_turn(struct session *s UNUSED, char direction, struct err *e UNUSE
     fake_following.direction = direction;
     return 0;
 }
+
+void following_each_held(struct following *f UNUSED, size_t n UNUSED,
+                         void (*fn)(void *ctx, const char *ref, bool asks, const char *why) UNUSED,
+                         void *ctx UNUSED) {
+}

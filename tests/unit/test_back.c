@@ -674,7 +674,9 @@ static const struct {
     {'r', false, false, false, false, 0, 0, "start-r drain stop turn-0 ", NULL, 0},
     {'r', false, false, true, false, 0, 0, "start-r drain stop turn-0 ", NULL, 0},
     {'r', true, false, false, false, -ETIMEDOUT, -EREMOTEIO, "drain stop turn-0 ",
-     "3 changes are not carried back", 0},
+     "not all that changed in b is carried back", 0},
+    {'r', true, false, false, false, -ESTOPPED, -EREMOTEIO, "drain stop turn-0 ",
+     "not all that changed in b is carried back", 0},
     {'r', false, false, false, true, 0, -EREMOTEIO, "turn-0 ", "was not carried back", 0},
     {'r', false, true, false, false, 0, 0, "", NULL, 'r'},
     {'f', false, false, false, false, 0, 0, "", NULL, 'f'},
@@ -705,6 +707,8 @@ static void sync_comes_to_rest(void **state UNUSED) {
         if (syncs[i].text)
             says(&v, syncs[i].text);
         assert_null(f);
+        if (!syncs[i].traffic_only && !syncs[i].automatic && !syncs[i].b_dead)
+            assert_true(has_event(&v, "deactivate: hand singletons over", "done"));
         assert_int_equal(fake_following.direction, syncs[i].after);
         assert_true(res.traffic_back);
         env_end(&v);
