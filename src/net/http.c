@@ -168,9 +168,10 @@ static void call_reset(struct call *call, const struct http_req *req) {
 }
 
 /* The network thread is woken only when it sleeps: under load it finds the new work by itself. */
-/* Where a test may kill us: a write was handed over, a write was answered. */
+/* Where a test may kill us: a write was handed over, a write was answered. Renewals of a Lease come
+ * by the clock, so that no two runs would have the same points. */
 static void write_point(const struct http_req *req UNUSED) {
-    if (!str_eq(req->method, "GET"))
+    if (!str_eq(req->method, "GET") && !str_eq(req->lane, "lease"))
         FAULT_POINT();
 }
 
