@@ -88,6 +88,10 @@ static const struct metric {
 static void write_metrics(const char *path, const struct following_status *st) {
     AUTO_SB b = SB_INIT(1 << 16);
     struct err e = {0};
+    sb_fmt(&b,
+           "# HELP tandem_follow_in_step 1 while every change is carried as it comes.\n"
+           "# TYPE tandem_follow_in_step gauge\ntandem_follow_in_step{from=\"%c\",to=\"%c\"} %d\n",
+           st->from, st->to, st->state == FOLLOWING_LIVE && !st->failing && !st->blocked);
     for (size_t i = 0; i < COUNT_OF(metrics); i++) {
         const struct metric *m = &metrics[i];
         uint64_t v = *(const uint64_t *)((const char *)st + m->at);
@@ -102,32 +106,54 @@ static void write_metrics(const char *path, const struct following_status *st) {
         log_warn("%s", err_msg(&e));
 }
 
-/* --- the command --- */
+/* --- approvals --- */
 
-static void approve(struct following *g, const struct follow_cli *o) {
-    for (size_t i = 0; i < o->approve.n; i++) {
-        int r = following_approve(g, o->approve.v[i], NULL);
-        if (r > 0)
-            log_info("%d let go by --approve %s", r, o->approve.v[i]);
-    }
+/* The words of --approve: each counts once, for what asks when both were read and nothing is under
+ * way any more. */
+struct approvals {
+    const struct strvec *words;
+    size_t next;
+    uint64_t readings; /* that must have been since */
+};
+
+static void approve(struct following *g, const struct following_status *st, struct approvals *a) {
+    bool settled = (st->state == FOLLOWING_LIVE || st->state == FOLLOWING_ASKS) && !st->pending &&
+                   st->readings > a->readings;
+    if (!settled || a->next == a->words->n)
+        return;
+    const char *word = a->words->v[a->next++];
+    struct err e = {0};
+    int r = following_approve(g, word, &e);
+    if (r < 0)
+        log_info("%s", err_msg(&e));
+    else
+        log_info("%d let go by --approve %s", r, word);
+    if (r > 0 && str_eq(word, "restore"))
+        a->readings = st->readings; /* what lacks in it is known after the next */
 }
 
-static int until_stopped(struct session *s, struct following *g, const struct follow_cli *o) {
+/* --- the command --- */
+
+/* Until ^C, or (once) until the approvals are given. */
+static int watch_over(struct session *s, struct following *g, const struct follow_cli *o, bool once,
+                      struct err *e) {
+    struct approvals a = {.words = &o->approve};
     uint64_t told = 0;
     while (!atomic_load(&s->cancel.stop)) {
         struct following_status st;
         following_status(g, &st);
         if (st.state == FOLLOWING_STOPPED)
-            return -EIO;
-        if (st.asks || *st.why)
-            approve(g, o);
+            return err_set(e, -EIO, "live sync has ended by itself");
+        approve(g, &st, &a);
         if (o->metrics && clock_now_ms() - told >= METRICS_MS) {
             write_metrics(o->metrics, &st);
             told = clock_now_ms();
         }
+        if (once && a.next == o->approve.n)
+            return 0;
         clock_sleep_ms(TICK_MS);
     }
-    return 0;
+    return once ? err_set(e, -ESTOPPED, "stopped before both were equal") : 0;
 }
 
 static void report(struct following *g, const struct common *m) {
@@ -149,8 +175,10 @@ static void report(struct following *g, const struct common *m) {
     following_each_held(g, HELD_MAX, show_held, &held);
 }
 
+/* *ret_code: an exit code for what is no error, or 0. */
 static int work(struct session *s, const struct common *m, const struct follow_cli *o,
-                struct err *e) {
+                int *ret_code, struct err *e) {
+    struct following_status st;
     struct teller l = {0};
     struct following_opts fo = {.reverse = o->reverse, .tell = tell, .ctx = &l};
     struct following *g;
@@ -162,10 +190,11 @@ static int work(struct session *s, const struct common *m, const struct follow_c
         r = following_start(s, &fo, &g, e);
     if (r < 0)
         return r;
-    if (o->until_synced)
+    r = watch_over(s, g, o, o->until_synced, e);
+    if (r >= 0 && o->until_synced)
         r = following_drain(g, o->timeout_ms ? o->timeout_ms : UINT32_MAX, e);
-    else if (until_stopped(s, g, o) < 0)
-        r = err_set(e, -EIO, "live sync has ended by itself");
+    following_status(g, &st);
+    *ret_code = r != -EBUSY ? 0 : st.asks || !st.blocked ? EXIT_GATE : EXIT_DIFFERS;
     log_progress_end();
     report(g, m);
     following_stop(g);
@@ -179,7 +208,7 @@ int cmd_follow(const struct command *c, int argc, char **argv) {
         {"until-synced", 0, OPT_FLAG, &o.until_synced, NULL, "end as soon as both are equal"},
         {"timeout", 0, OPT_DURATION, &o.timeout_ms, "TIME", "longest wait of --until-synced"},
         {"approve", 0, OPT_LIST, &o.approve, "WHAT[,WHAT]",
-         "let deletes go that ask: deletes (all), a kind, or restore (the source's older state)"},
+         "once: let deletes go that ask: deletes (all), a kind, or restore (an older source)"},
         {"metrics", 0, OPT_STRING, &o.metrics, "FILE",
          "keep Prometheus metrics in a file, for a textfile collector"},
         {"reverse", 0, OPT_FLAG, &o.reverse, NULL,
@@ -192,14 +221,15 @@ int cmd_follow(const struct command *c, int argc, char **argv) {
         return code;
     struct session *s = NULL;
     struct err e = {0};
-    int r = 0;
+    int r = 0, special = 0;
     if (m.session.read_only)
         r = err_set(&e, -EGUARD, "--read-only: follow writes; `tandem plan` shows what differs");
     if (r >= 0)
         r = cli_open(&m, NEED_CLUSTERS | NEED_JOURNAL | NEED_TRAFFIC_IF_ANY, &s, &e);
     if (r >= 0)
-        r = work(s, &m, &o, &e);
+        r = work(s, &m, &o, &special, &e);
     code = r < 0 ? cli_fail(&e) : EXIT_DONE;
+    code = special ? special : code;
     cli_print_counts(s);
     session_close(s);
     strvec_done(&o.approve);

@@ -198,8 +198,13 @@ static int read_page(struct journal *j, struct arena *a, int64_t after, const ch
 int journal_effects_each(struct journal *j, const char *run, int only,
                          int (*fn)(void *ctx, const struct journal_effect *e), void *ctx,
                          struct err *err) {
+    return journal_effects_each_after(j, 0, run, only, fn, ctx, err);
+}
+
+int journal_effects_each_after(struct journal *j, int64_t after, const char *run, int only,
+                               int (*fn)(void *ctx, const struct journal_effect *e), void *ctx,
+                               struct err *err) {
     AUTO_ARENA a = arena_new();
-    int64_t after = 0;
     int n;
     do {
         arena_reset(a);

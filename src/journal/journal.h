@@ -138,7 +138,7 @@ int journal_effects_of(struct journal *j, struct arena *a, const char *run, cons
  * comparison needs, however often the object was written. */
 int journal_effects_tail(struct journal *j, struct arena *a, const char *run, const char *cluster,
                          const char *ref, struct journal_effect **ret, size_t *n, struct err *err);
-/* What a run has deleted in a cluster since then (wall ms), in order. */
+/* What a run has, or may have, deleted in a cluster since then (wall ms), in order. */
 int journal_deleted_since(struct journal *j, const char *run, const char *cluster, int64_t since_ms,
                           void (*fn)(void *ctx, const char *ref, int64_t at_ms), void *ctx,
                           struct err *err);
@@ -149,6 +149,11 @@ int journal_deleted_since(struct journal *j, const char *run, const char *cluste
 int journal_effects_each(struct journal *j, const char *run, int only,
                          int (*fn)(void *ctx, const struct journal_effect *e), void *ctx,
                          struct err *err);
+
+/* The same for those with an id above `after` alone. */
+int journal_effects_each_after(struct journal *j, int64_t after, const char *run, int only,
+                               int (*fn)(void *ctx, const struct journal_effect *e), void *ctx,
+                               struct err *err);
 
 /* --- events: append-only audit trail, each row carrying the hash of the one before ---
  * hash = hex SHA-256 of the hash before (64 zeros at first) followed by the row as the JSON array

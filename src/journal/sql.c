@@ -57,7 +57,7 @@ const char *const sql_query[Q_COUNT] = {
                       "(leaves IS NOT NULL OR verb IN ('delete', 'restore')) "
                       "ORDER BY id DESC LIMIT 1), 0) ORDER BY id",
     [Q_EFFECT_DELETED] = "SELECT ref, begun_ms FROM effect WHERE run IS ?1 AND cluster = ?2 "
-                         "AND verb = 'delete' AND state = 1 AND begun_ms >= ?3 ORDER BY id",
+                         "AND verb = 'delete' AND state <> 2 AND begun_ms >= ?3 ORDER BY id",
 
     [Q_EVENT_TIP] = "SELECT id, hash FROM event ORDER BY id DESC LIMIT 1",
     [Q_EVENT_INSERT] = "INSERT INTO event(id, at_ms, run, actor, what, detail, hash) "

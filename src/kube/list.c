@@ -270,7 +270,7 @@ int kube_list(struct kube_client *c, struct arena *a, const struct kube_resource
     struct kube_pager *p = kube_pager_new(c, r, o);
     int n = list_all(p, fn, e);
     if (n >= 0 && ret_rv)
-        *ret_rv = arena_strdup(a, kube_pager_rv(p));
+        *ret_rv = arena_strdup(a, kube_pager_first_rv(p));
     kube_pager_free(p);
     return n < 0 ? n : 0;
 }

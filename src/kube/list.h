@@ -16,9 +16,9 @@ struct kube_list_opts {
 /* Calls fn for each object, page by page; `item` lives during the call only (its page's arena).
  * Items of typed lists carry no apiVersion and kind: the resource tells. A negative return of fn
  * ends the list with it. On 410 in the middle the server's "inconsistent continue" token is used
- * when it gives one (the list is then complete but not of one moment; *ret_rv is of the last page),
- * else the list starts again and `again` is called first (NULL: -ESTALE is returned). *ret_rv (may
- * be NULL): in a. */
+ * when it gives one (the list is then complete but not of one moment; *ret_rv is of the first page,
+ * so that a watch from there misses nothing), else the list starts again and `again` is called
+ * first (NULL: -ESTALE is returned). *ret_rv (may be NULL): in a. */
 struct kube_list_fn {
     int (*item)(void *ctx, yyjson_val *item, struct err *e);
     void (*again)(void *ctx);

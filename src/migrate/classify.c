@@ -73,8 +73,7 @@ static bool decide_by_user(struct world *w, struct object *o) {
     enum verdict v = u && u->verdict ? verdict_of(u->verdict) : V_COUNT;
     if (v == V_COUNT)
         return false;
-    const char *id = arena_printf(w->text, "user-%d", o->user_rule + 1);
-    decide(o, v, id, u->why ? u->why : "a rule of the configuration");
+    decide(o, v, w->rule_ids[o->user_rule], u->why ? u->why : "a rule of the configuration");
     o->held = v == V_HOLD;
     return true;
 }

@@ -5,10 +5,13 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/queue.h"
+#include "kube/page.h"
 #include "migrate/apply.h"
 #include "migrate/follow_impl.h"
+#include "migrate/join.h"
 #include "migrate/renew.h"
 #include "migrate/unclassified.h"
+#include "migrate/world_impl.h"
 
 enum {
     CARRIERS = 16,
@@ -19,7 +22,8 @@ enum {
     HOUR_MS = 3600000,
     READ_PAUSE_MS = 500,
     READ_PAUSE_MAX_MS = 15000,
-    UNWATCHED_MS = 60000,
+    AGAIN_MS = 60000,
+    DEFINITION_MS = 2000,
     REREAD_MS = HOUR_MS, /* all of it is compared once an hour, whatever was heard */
 };
 
@@ -34,6 +38,8 @@ struct follow *follow_new(const struct follow_opts *o) {
     f->marks = map_new();
     f->guard = follow_guard_new(o);
     f->state = FOLLOW_READING;
+    f->behind_ms = clock_now_ms();
+    f->o.world.follow = true;
     pthread_mutex_init(&f->lock, NULL);
     return f;
 }
@@ -72,14 +78,20 @@ void follow_reread(struct follow *f, uint64_t in_ms) {
 }
 
 void follow_is_broken(struct follow *f, const struct err *e) {
+    uint_fast64_t whole = 0;
     pthread_mutex_lock(&f->lock);
     f->broken = *e;
     pthread_mutex_unlock(&f->lock);
-    atomic_store(&f->broken_ms, clock_now_ms());
+    atomic_compare_exchange_strong(&f->broken_ms, &whole, clock_now_ms());
 }
 
 void follow_is_well(struct follow *f) {
     atomic_store(&f->broken_ms, 0);
+}
+
+void follow_schemas(struct world *w, const struct kind *k) {
+    if (!k->schema_known && w->schemas)
+        schemas_settle(w->schemas, w->kinds, w->n_kinds, k);
 }
 
 void follow_went_back(struct follow *f, const char *plural, uint64_t was, uint64_t is) {
@@ -128,7 +140,7 @@ static void save_age(struct follow *f) {
     uint64_t n = 0;
     for (size_t i = 0; i < f->n_watch; i++)
         if (str_eq(f->watch[i].kind->src->kind, "ConfigMap") && !*f->watch[i].kind->src->group)
-            n = f->watch[i].number;
+            n = atomic_load(&f->watch[i].number);
     snprintf(text, sizeof text, "%llu", (unsigned long long)n);
     struct err e = {0};
     if (n && !atomic_load(&f->restored) &&
@@ -137,13 +149,13 @@ static void save_age(struct follow *f) {
 }
 
 /* Each kind against what was seen of it before. */
-static void check_age(struct follow *f) {
+static void check_age(struct follow *f, const struct world *w) {
     AUTO_ARENA a = arena_new();
     char *saved = NULL;
     if (journal_get(f->o.world.journal, a, fact_key(f), &saved, NULL) < 0)
         saved = NULL;
-    for (size_t i = 0; i < world_kinds(f->w, &(const struct kind *){NULL}); i++) {
-        const struct kind *k = world_kind_at(f->w, i);
+    for (size_t i = 0; i < world_kinds(w, &(const struct kind *){NULL}); i++) {
+        const struct kind *k = world_kind_at(w, i);
         char key[512];
         snprintf(key, sizeof key, "%s/%s", k->src->group, k->src->kind);
         uint64_t was = (uint64_t)(uintptr_t)map_get(f->marks, key), is = follow_rv(k->rv);
@@ -198,7 +210,36 @@ static int catch_up(struct follow *f, struct world *w, struct err *e) {
     struct apply_result res;
     int r = apply_plan(&ao, &res, e);
     atomic_fetch_add(&f->carried, res.done);
+    for (size_t i = 0; i < world_count(w); i++)
+        if (world_at(w, i)->outcome == OUT_DONE &&
+            object_is(world_at(w, i), "apiextensions.k8s.io", "CustomResourceDefinition"))
+            follow_reread(f, DEFINITION_MS); /* its kind joins */
     return r < 0 ? r : world_applied(w, e);
+}
+
+/* Where the source stands now that everything was read. Kinds of other stores (aggregated APIs)
+ * have numbers of their own, which are asked about once too often, or not. */
+static uint64_t age_now(struct follow *f, const struct world *w) {
+    AUTO_ARENA a = arena_new();
+    const struct kind *k = world_kind_of(w, "", "ConfigMap");
+    struct kube_list_opts lo = {.limit = 1, .metadata_only = true, .cancel = &f->stop};
+    yyjson_val *items;
+    if (!k)
+        return 0;
+    lo.namespace = join_namespace(w, k);
+    struct kube_pager *p = kube_pager_new(f->o.world.src, k->src, &lo);
+    uint64_t n = kube_pager_next(p, a, &items, NULL) >= 0 ? follow_rv(kube_pager_rv(p)) : 0;
+    kube_pager_free(p);
+    return n;
+}
+
+static void tell_unseen(const struct world *w) {
+    for (const char *const *api = kube_discovery_failed(world_discovery(w, false)); api && *api;
+         api++)
+        log_warn(
+            "the source does not answer for API %s: its objects are not followed; asked again in "
+            "a minute",
+            *api);
 }
 
 static int read_both(struct follow *f, struct err *e) {
@@ -209,9 +250,7 @@ static int read_both(struct follow *f, struct err *e) {
     r = world_read(w, e);
     if (r >= 0) {
         unclassified_decide(w, UNCLASSIFIED_HOLD);
-        f->w = w;
-        check_age(f);
-        f->w = NULL;
+        check_age(f, w);
         r = atomic_load(&f->restored) ? 0 : catch_up(f, w, e);
     }
     if (r >= 0)
@@ -220,7 +259,14 @@ static int read_both(struct follow *f, struct err *e) {
         world_free(w);
         return r;
     }
+    f->as_of = age_now(f, w);
+    const char *const *unseen = kube_discovery_failed(world_discovery(w, false));
+    tell_unseen(w);
+    if (unseen && *unseen)
+        follow_reread(f, AGAIN_MS);
+    pthread_mutex_lock(&f->lock);
     f->w = w;
+    pthread_mutex_unlock(&f->lock);
     atomic_fetch_add(&f->readings, 1);
     return 0;
 }
@@ -273,40 +319,62 @@ static void queue_rest(struct follow *f) {
 }
 
 static void open_watches(struct follow *f) {
-    size_t n = world_kinds(f->w, &(const struct kind *){NULL});
+    size_t n = world_kinds(f->w, &(const struct kind *){NULL}), polled = 0;
     size_t most = f->o.watches ? f->o.watches : WATCHES_MAX;
     f->watch = xcalloc(n + 1, sizeof *f->watch);
     f->n_watch = 0;
-    f->partial = false;
     for (size_t i = 0; i < n; i++) {
         const struct kind *k = world_kind_at(f->w, i);
         if (!k->rv)
             continue;
-        if (!(k->src->verbs & KUBE_WATCH) || f->n_watch == most) {
-            f->partial = true;
-            continue;
-        }
         struct follow_watch *t = &f->watch[f->n_watch++];
         t->f = f;
         t->kind = k;
         t->a = arena_new();
         t->rv = arena_strdup(t->a, k->rv);
         t->number = follow_rv(k->rv);
+        t->polled = !(k->src->verbs & KUBE_WATCH) || f->n_watch > most;
+        polled += t->polled;
     }
-    if (f->partial)
-        log_info("some kinds cannot be watched or are beyond the limit of %zu watches: they are "
-                 "compared once a minute",
-                 most);
+    if (polled)
+        log_info(
+            "%zu kinds cannot be watched or are beyond the limit of %zu watches: they are listed "
+            "and compared once a minute",
+            polled, most);
 }
 
 static void begin_live(struct follow *f) {
+    pthread_mutex_lock(&f->lock);
     f->q = changes_new();
     changes_freeze(f->q, atomic_load(&f->restored));
     f->log = follow_log_start(f->o.world.journal, f->o.world.run);
     open_watches(f);
     queue_rest(f);
+    f->behind_ms = 0;
+    pthread_mutex_unlock(&f->lock);
     f->carriers = workers_start(f->o.writes ? f->o.writes : CARRIERS, follow_carry_run, f);
     f->watchers = workers_start(f->n_watch, follow_watch_run, f);
+}
+
+/* After the last carrier and watch. */
+static void take_down(struct follow *f, uint64_t behind_ms) {
+    pthread_mutex_lock(&f->lock);
+    f->behind_ms = behind_ms;
+    struct follow_log *log = TAKE(f->log);
+    struct changes *q = TAKE(f->q);
+    struct world *w = TAKE(f->w);
+    f->state = FOLLOW_READING;
+    for (size_t i = 0; i < f->n_watch; i++) {
+        mark(f, f->watch[i].kind, atomic_load(&f->watch[i].number));
+        arena_free(f->watch[i].a);
+    }
+    xfree(TAKE(f->watch));
+    f->n_watch = 0;
+    xfree(TAKE(f->live));
+    pthread_mutex_unlock(&f->lock);
+    follow_log_stop(log);
+    changes_free(q);
+    world_free(w);
 }
 
 static void end_live(struct follow *f) {
@@ -316,24 +384,9 @@ static void end_live(struct follow *f) {
     changes_close(f->q);
     workers_join(TAKE(f->carriers));
     workers_join(TAKE(f->watchers));
-    follow_log_stop(TAKE(f->log));
     save_age(f);
-    pthread_mutex_lock(&f->lock);
     uint64_t now = clock_now_ms();
-    f->behind_ms = c.oldest_ms ? now - c.oldest_ms : now;
-    struct changes *q = TAKE(f->q);
-    struct world *w = TAKE(f->w);
-    f->state = FOLLOW_READING;
-    for (size_t i = 0; i < f->n_watch; i++) {
-        mark(f, f->watch[i].kind, f->watch[i].number);
-        arena_free(f->watch[i].a);
-    }
-    xfree(TAKE(f->watch));
-    f->n_watch = 0;
-    xfree(TAKE(f->live));
-    pthread_mutex_unlock(&f->lock);
-    changes_free(q);
-    world_free(w);
+    take_down(f, c.oldest_ms ? now - c.oldest_ms : now);
     atomic_store(&f->pause.stop, stops(f));
 }
 
@@ -343,36 +396,58 @@ static enum follow_state state_now(struct follow *f) {
     changes_count(f->q, &c);
     if (atomic_load(&f->restored) || c.asks)
         return FOLLOW_ASKS;
-    return atomic_load(&f->broken_ms) || follow_log_broken(f->log, text, sizeof text)
-               ? FOLLOW_BROKEN
-               : FOLLOW_LIVE;
+    bool failing = false;
+    for (size_t i = 0; i < f->n_watch; i++)
+        failing |= atomic_load(&f->watch[i].failing);
+    if (!failing)
+        follow_is_well(f);
+    return failing || follow_log_broken(f->log, text, sizeof text) ? FOLLOW_BROKEN : FOLLOW_LIVE;
 }
 
 static bool is_time_to_reread(struct follow *f, uint64_t since) {
     uint64_t now = clock_now_ms();
     return (atomic_load(&f->reread) && now >= atomic_load(&f->reread_ms)) ||
-           now - since > (f->partial ? (uint64_t)UNWATCHED_MS : (uint64_t)REREAD_MS);
+           now - since > (uint64_t)REREAD_MS;
+}
+
+/* A person has said that the older state is the true one: what is known of newer ones is forgotten.
+ */
+static void accept_age(struct follow *f) {
+    struct err e = {0};
+    atomic_store(&f->accepted, false);
+    map_free(f->marks);
+    f->marks = map_new();
+    if (journal_set(f->o.world.journal, fact_key(f), NULL, &e) < 0)
+        log_warn("%s", err_msg(&e));
+    atomic_store(&f->restored, false);
+}
+
+static void tick(struct follow *f, uint64_t *told, uint64_t *saved) {
+    uint64_t now = clock_now_ms();
+    set_state(f, state_now(f));
+    if (now - *told >= TELL_MS) {
+        changes_reap(f->q);
+        *told = now;
+        if (f->o.tell)
+            f->o.tell(f->o.tell_ctx);
+    }
+    if (now - *saved >= SAVE_MS) {
+        save_age(f);
+        *saved = now;
+    }
 }
 
 static void live(struct follow *f) {
     uint64_t since = clock_now_ms(), told = 0, saved = since;
     begin_live(f);
-    while (!stops(f) && !is_time_to_reread(f, since)) {
-        uint64_t now = clock_now_ms();
-        set_state(f, state_now(f));
-        if (now - told >= TELL_MS && f->o.tell) {
-            f->o.tell(f->o.tell_ctx);
-            told = now;
-            changes_reap(f->q);
-        }
-        if (now - saved >= SAVE_MS) {
-            save_age(f);
-            saved = now;
-        }
+    while (!stops(f) && !atomic_load(&f->accepted) && !is_time_to_reread(f, since)) {
+        tick(f, &told, &saved);
         clock_sleep_ms(TICK_MS);
     }
     atomic_store(&f->reread, false);
     end_live(f);
+    if (atomic_load(&f->accepted))
+        accept_age(f);
 }
 
 int follow_run(struct follow *f, struct err *e) {
@@ -409,9 +484,12 @@ void follow_status(struct follow *f, struct follow_status *ret) {
         ret->blocked = c.blocked;
         ret->oldest_ms = c.oldest_ms;
         snprintf(ret->why, sizeof ret->why, "%s", c.why);
-    } else if (f->behind_ms) {
-        ret->oldest_ms = now - f->behind_ms;
     }
+    uint64_t broken = f->state == FOLLOW_BROKEN ? atomic_load(&f->broken_ms) : 0;
+    if (f->behind_ms)
+        ret->oldest_ms = MAX(ret->oldest_ms, now - f->behind_ms);
+    if (broken && broken < now) /* what is not heard may have waited since then */
+        ret->oldest_ms = MAX(ret->oldest_ms, now - broken);
     for (size_t i = 0; i < f->n_watch; i++)
         ret->watches += atomic_load(&f->watch[i].open);
     if (atomic_load(&f->restored))
@@ -446,21 +524,11 @@ static void reset_guard(struct follow *f, const char *what) {
         log_debug("%s", err_msg(&e));
 }
 
-/* The older state is the true one: it is read, and what lacks in it is under the guard. */
+/* It is read then, and what lacks in it is under the guard. */
 static int approve_restore(struct follow *f, struct err *e) {
     if (!atomic_load(&f->restored))
         return err_set(e, -ENOENT, "the source has not gone back to an older state");
-    pthread_mutex_lock(&f->lock);
-    map_free(f->marks);
-    f->marks = map_new();
-    for (size_t i = 0; i < f->n_watch; i++)
-        f->watch[i].number = 0;
-    pthread_mutex_unlock(&f->lock);
-    int r = journal_set(f->o.world.journal, fact_key(f), NULL, e);
-    if (r < 0)
-        return r;
-    atomic_store(&f->restored, false);
-    follow_reread(f, 0);
+    atomic_store(&f->accepted, true);
     return 1;
 }
 
@@ -484,29 +552,32 @@ void follow_each_held(struct follow *f, size_t n,
     pthread_mutex_unlock(&f->lock);
 }
 
-int follow_drain(struct follow *f, uint64_t max_ms, struct err *e) {
+static int not_in_step(const struct follow_status *st, int code, struct err *e) {
+    return err_set(e, code,
+                   "the destination is not in step: %llu changes pending, %llu deletes ask, %llu "
+                   "objects blocked%s%s",
+                   (unsigned long long)st->pending, (unsigned long long)st->asks,
+                   (unsigned long long)st->blocked, *st->why ? ": " : "", st->why);
+}
+
+int follow_drain(struct follow *f, uint64_t max_ms, struct http_cancel *cancel, struct err *e) {
     uint64_t end = clock_now_ms() + max_ms, readings = atomic_load(&f->readings);
     struct follow_status st;
     follow_status(f, &st);
-    bool reads = st.state == FOLLOW_READING || st.state == FOLLOW_BROKEN;
-    readings += reads; /* one that has begun already does not count */
+    readings += !f->q; /* one that has begun already does not count */
     follow_reread(f, 0);
-    for (;;) {
+    while (clock_now_ms() < end) {
         follow_status(f, &st);
         bool fresh = st.readings > readings;
-        if (reads && st.readings >= readings && !fresh)
+        bool settled = fresh && !st.pending && (st.state == FOLLOW_LIVE || st.state == FOLLOW_ASKS);
+        if (settled)
+            return st.asks || st.blocked || st.state == FOLLOW_ASKS ? not_in_step(&st, -EBUSY, e)
+                                                                    : 0;
+        if (st.state == FOLLOW_STOPPED || (cancel && atomic_load(&cancel->stop)))
+            return err_set(e, -ESTOPPED, "stopped before both were equal");
+        if (!fresh)
             follow_reread(f, 0);
-        if (fresh && st.state == FOLLOW_LIVE && !st.pending && !st.blocked)
-            return 0;
-        if (st.state == FOLLOW_STOPPED)
-            return err_set(e, -ESTOPPED, "live sync has ended");
-        if (clock_now_ms() >= end)
-            break;
         clock_sleep_ms(TICK_MS);
     }
-    return err_set(e, -ETIMEDOUT,
-                   "the destination is not in step: %llu changes pending, %llu deletes ask, %llu "
-                   "objects blocked%s%s",
-                   (unsigned long long)st.pending, (unsigned long long)st.asks,
-                   (unsigned long long)st.blocked, *st.why ? ": " : "", st.why);
+    return not_in_step(&st, -ETIMEDOUT, e);
 }

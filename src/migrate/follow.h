@@ -52,8 +52,9 @@ void follow_status(struct follow *f, struct follow_status *ret); /* any thread *
  * that the source's older state is the true one. The number; -ENOENT: none waits. Any thread. */
 int follow_approve(struct follow *f, const char *what, struct err *e);
 /* Reads both clusters again and returns when they have been found, or made, equal after this call:
- * nothing pending, nothing asks, nothing blocked. -ETIMEDOUT says what is left. Any thread. */
-int follow_drain(struct follow *f, uint64_t max_ms, struct err *e);
+ * nothing pending, nothing asks, nothing blocked. -EBUSY: what is left waits for somebody;
+ * -ETIMEDOUT: it is not settled yet. Any thread. */
+int follow_drain(struct follow *f, uint64_t max_ms, struct http_cancel *cancel, struct err *e);
 /* Calls fn for each object that asks (asks true) or is blocked, with its reason, at most n. */
 void follow_each_held(struct follow *f, size_t n,
                       void (*fn)(void *ctx, const char *ref, bool asks, const char *why),

@@ -7,12 +7,13 @@
 #include "migrate/follow_impl.h"
 #include "migrate/order.h"
 #include "migrate/renew.h"
+#include "migrate/scaler.h"
 #include "migrate/unmigrate.h"
 #include "migrate/world_impl.h"
 
 /* BACKEND_MS: for what answers for a webhook; what it waits for may be carried meanwhile, and it is
  * tried again. */
-enum { BACKEND_MS = 2000, DEFINITION_MS = 2000, DELETE_WAIT_MS = 1 };
+enum { BACKEND_MS = 2000, DEFINITION_MS = 2000, DELETE_WAIT_MS = 1, HASTE_TRIES = 7 };
 
 struct carrying {
     struct follow *f;
@@ -20,7 +21,8 @@ struct carrying {
     struct arena *a;
     yyjson_val *src, *dst;
     struct object *o;
-    bool was; /* in the destination, as far as was known */
+    bool was;     /* in the destination, as far as was known */
+    bool counted; /* by the guard */
     struct err e;
 };
 
@@ -78,22 +80,6 @@ static bool is_unchanged(struct carrying *c, bool *ret_ask) {
     return same;
 }
 
-/* The record anew; where metadata is not enough, with the whole body. */
-static int renew(struct carrying *c) {
-    struct follow *f = c->f;
-    for (;;) {
-        pthread_mutex_lock(&f->lock);
-        int r = world_renew(f->w, c->a, c->p->kind, c->src, c->p->whole, c->dst, &c->o, &c->e);
-        if (r != -ENODATA)
-            return r; /* locked */
-        pthread_mutex_unlock(&f->lock);
-        r = get(c, false, &c->src);
-        if (r < 0)
-            return r;
-        c->p->whole = true;
-    }
-}
-
 /* An owner that comes later: o waits for it, or goes first and is linked afterwards. */
 static enum verdict_now mind_owners(struct carrying *c) {
     bool first;
@@ -105,6 +91,12 @@ static enum verdict_now mind_owners(struct carrying *c) {
     }
     err_set(&c->e, -EAGAIN, "its owner is not in the destination yet");
     return NOW_AGAIN;
+}
+
+/* Whether a Service selects it is known when that has come too: for about two seconds a new
+ * workload is not held for the lack of one. */
+static bool is_hasty(const struct carrying *c) {
+    return str_eq(c->o->rule, "hold-unclassified") && c->p->tries < HASTE_TRIES;
 }
 
 /* Under the lock. */
@@ -122,6 +114,10 @@ static enum verdict_now decide(struct carrying *c, struct item **ret) {
     case V_CREATE:
     case V_HOLD:
     case V_UPDATE: break;
+    }
+    if (is_hasty(c)) {
+        err_set(&c->e, -EAGAIN, "looks as if it acts by itself; what tells otherwise may follow");
+        return NOW_AGAIN;
     }
     if (o->recreate) {
         err_set(&c->e, -EREMOTEIO, "has to be made anew: `tandem migrate` does that (%s)", o->why);
@@ -157,61 +153,134 @@ static int send(struct carrying *c, struct item *it) {
     return r;
 }
 
+/* --- definitions --- */
+
 static bool is_definition(const struct kube_resource *r) {
     return str_eq(r->kind, "CustomResourceDefinition") && str_eq(r->group, "apiextensions.k8s.io");
+}
+
+/* Has every version that it serves its kind among those that are followed? */
+static bool is_known(const struct world *w, yyjson_val *crd) {
+    const char *group = json_str(crd, "spec", "group");
+    const char *kind = json_str(crd, "spec", "names", "kind");
+    yyjson_val *v;
+    size_t i, max;
+    yyjson_arr_foreach (json_get(crd, "spec", "versions"), i, max, v) {
+        if (yyjson_is_true(json_get(v, "served")) &&
+            !kube_discovery_find(world_discovery(w, false), group, json_str(v, "name"), kind))
+            return false;
+    }
+    return true;
+}
+
+/* Its kind joins, whoever made the definition in the destination. */
+static void mind_definition(struct carrying *c) {
+    if (is_definition(c->p->kind->src) && c->src && !is_known(c->f->w, c->src))
+        follow_reread(c->f, DEFINITION_MS);
+}
+
+/* --- one body --- */
+
+/* What scales it was decided upon without it. */
+static void ask_scalers(struct follow *f, const struct object *o) {
+    AUTO_STRVEC refs = {0};
+    AUTO_ARENA a = arena_new();
+    pthread_mutex_lock(&f->lock);
+    for (const struct scaler *s = f->w->scalers; s; s = s->next)
+        if (!s->o->gone && scaler_target(f->w, s) == o)
+            strvec_add(&refs, object_ref(a, s->o));
+    const struct kind *k = world_kind_of(f->w, "keda.sh", "ScaledObject");
+    pthread_mutex_unlock(&f->lock);
+    for (size_t i = 0; k && i < refs.n; i++)
+        changes_put(f->q, refs.v[i], k, NULL, 0, true);
 }
 
 static void write_it(struct carrying *c, struct item *it) {
     struct follow *f = c->f;
     bool relink = it->o->relink && it->o->verdict != V_UPDATE;
+    bool made = str_eq(it->effect.verb, "create");
     int r = send(c, it);
     pthread_mutex_lock(&f->lock);
     if (r >= 0)
-        world_written(f->w, it->o, it->uid, !it->theirs, str_eq(it->effect.verb, "create"));
+        world_written(f->w, it->o, it->uid, !it->theirs, made);
     world_rest(it->o);
     count_live(c, it->o);
     pthread_mutex_unlock(&f->lock);
+    if (r >= 0 && made)
+        ask_scalers(f, it->o);
     if (r >= 0 && relink)
         r = err_set(&c->e, -EAGAIN, "is linked to its owner when that is in the destination");
-    if (r >= 0 && is_definition(c->p->kind->src))
-        follow_reread(f, DEFINITION_MS); /* its kind joins, or serves other versions */
-    atomic_fetch_add(&f->carried, r >= 0);
+    if (r >= 0)
+        atomic_fetch_add(&f->carried, 1);
+    mind_definition(c);
     item_free(it);
     r < 0 ? again(c) : done(c);
+}
+
+static int see_destination(struct carrying *c, bool ask) {
+    int r = ask ? get(c, true, &c->dst) : 0;
+    if (r == -ENOENT)
+        c->dst = NULL;
+    return r == -ENOENT ? 0 : r;
+}
+
+/* The record anew, and what is to be done. -ENODATA: once more, with the whole body. */
+static int renew(struct carrying *c, enum verdict_now *ret, struct item **ret_item) {
+    struct follow *f = c->f;
+    follow_schemas(f->w, c->p->kind); /* may ask both clusters: not under the lock */
+    pthread_mutex_lock(&f->lock);
+    int r = world_renew(f->w, c->a, c->p->kind, c->src, c->p->whole, c->dst, &c->o, &c->e);
+    if (r >= 0) {
+        *ret = decide(c, ret_item);
+        if (c->o && *ret != NOW_WRITE) {
+            world_rest(c->o);
+            count_live(c, c->o);
+        }
+    }
+    pthread_mutex_unlock(&f->lock);
+    return r;
+}
+
+static int renew_whole(struct carrying *c, enum verdict_now *ret, struct item **ret_item) {
+    int r = renew(c, ret, ret_item);
+    if (r != -ENODATA)
+        return r;
+    r = get(c, false, &c->src);
+    c->p->whole = true;
+    return r < 0 ? r : renew(c, ret, ret_item);
 }
 
 static void carry_body(struct carrying *c) {
     struct follow *f = c->f;
     struct item *it = NULL;
+    enum verdict_now now = NOW_NOTHING;
     bool ask;
     if (is_unchanged(c, &ask)) {
         atomic_fetch_add(&f->unchanged, 1);
+        mind_definition(c);
         done(c);
         return;
     }
-    int r = ask ? get(c, true, &c->dst) : 0;
-    if (r < 0 && r != -ENOENT) {
+    int r = see_destination(c, ask);
+    if (r >= 0 && (r = renew_whole(c, &now, &it)) == -ENOENT) {
+        done(c); /* gone by now: that comes as a change of its own */
+        return;
+    }
+    if (r < 0) {
         again(c);
         return;
     }
-    if (r == -ENOENT)
-        c->dst = NULL;
-    r = renew(c);
-    if (r < 0) { /* gone by now: that comes as a change of its own */
-        r == -ENOENT ? done(c) : again(c);
-        return;
-    }
-    enum verdict_now now = decide(c, &it);
-    if (c->o && now != NOW_WRITE) {
-        world_rest(c->o);
-        count_live(c, c->o);
-    }
-    pthread_mutex_unlock(&f->lock);
     switch (now) {
-    case NOW_NOTHING: done(c); break;
+    case NOW_NOTHING:
+        mind_definition(c);
+        done(c);
+        break;
     case NOW_WRITE: write_it(c, it); break;
     case NOW_AGAIN: again(c); break;
-    case NOW_BLOCKED: changes_hold(f->q, c->p, CHANGE_BLOCKED, err_msg(&c->e)); break;
+    case NOW_BLOCKED:
+        mind_definition(c);
+        changes_hold(f->q, c->p, CHANGE_BLOCKED, err_msg(&c->e));
+        break;
     }
 }
 
@@ -225,6 +294,10 @@ static bool is_gone(struct carrying *c) {
         return true;
     if (r < 0) {
         again(c);
+        return false;
+    }
+    if (opts(c)->label_selector) { /* it may have left the selection; if not, its watch tells */
+        done(c);
         return false;
     }
     const char *text = json_write(c->a, live, &c->p->len);
@@ -244,6 +317,8 @@ static void forget(struct carrying *c, bool deleted) {
     if (o) {
         world_gone(f->w, o, deleted);
         count_live(c, o);
+    } else if (deleted && f->live[c->p->kind - world_kind_at(f->w, 0)]) {
+        f->live[c->p->kind - world_kind_at(f->w, 0)]--; /* left over from before: queue_rest() */
     }
     pthread_mutex_unlock(&f->lock);
     if (deleted && is_definition(c->p->kind->src))
@@ -276,6 +351,7 @@ static void take_out(struct carrying *c) {
                                 .wait_ms = DELETE_WAIT_MS,
                                 .cancel = &f->stop};
     struct unmigrate_result res;
+    follow_log_flush(f->log); /* it reads there what was written */
     int r = unmigrate(c->a, &uo, &res, &c->e);
     const struct unmigrate_item *i = res.items;
     enum taken t = i ? i->taken : TAKEN_ALREADY; /* its definition is gone, and all of its kind */
@@ -286,7 +362,8 @@ static void take_out(struct carrying *c) {
         done(c);
         return;
     }
-    follow_guard_forget(f->guard, c->p->kind->src);
+    if (c->counted)
+        follow_guard_forget(f->guard, c->p->kind->src);
     if (r >= 0)
         err_set(&c->e, -EREMOTEIO, "gone from the source, and left in the destination: %s%s%s",
                 taken_name(t), i->note ? ": " : "", i->note ? i->note : "");
@@ -337,7 +414,31 @@ static int delete_original(struct carrying *c) {
     return r;
 }
 
+/* What an original takes along, nobody makes again. */
+static bool is_only_itself(const struct carrying *c) {
+    static const char *const others[][2] = {{"", "Namespace"},
+                                            {"", "PersistentVolume"},
+                                            {"", "PersistentVolumeClaim"},
+                                            {"apiextensions.k8s.io", "CustomResourceDefinition"}};
+    for (size_t i = 0; i < COUNT_OF(others); i++)
+        if (str_eq(c->p->kind->src->kind, others[i][1]) &&
+            str_eq(c->p->kind->src->group, others[i][0]))
+            return false;
+    return true;
+}
+
 static void take_out_original(struct carrying *c) {
+    if (!c->p->kind->dst) {
+        forget(c, false);
+        done(c);
+        return;
+    }
+    if (!is_only_itself(c)) {
+        changes_hold(c->f->q, c->p, CHANGE_BLOCKED,
+                     "gone from the destination; what it holds in the source is deleted by hand, "
+                     "or not at all");
+        return;
+    }
     if (delete_original(c) < 0) {
         again(c);
         return;

@@ -19,6 +19,8 @@ void follow_log_stop(struct follow_log *l);
 int follow_log_begin(struct follow_log *l, struct journal_effect *ef, struct err *e);
 /* Returns at once. Its texts are copied. */
 void follow_log_end(struct follow_log *l, const struct journal_effect *ef);
+/* Returns when all outcomes so far are on disk, or cannot be. */
+void follow_log_flush(struct follow_log *l);
 /* Why the journal could not be written last, copied to out; false: it could. */
 bool follow_log_broken(struct follow_log *l, char *out, size_t n);
 
@@ -47,8 +49,11 @@ struct follow_watch {
     struct follow *f;
     const struct kind *kind;
     struct arena *a;
-    const char *rv;  /* in a */
-    uint64_t number; /* of rv; 0: none that can be compared */
+    const char *rv;              /* in a */
+    atomic_uint_fast64_t number; /* of rv; 0: none that can be compared */
+    bool told;                   /* of an event, by the watch that is open; its thread's own */
+    bool polled;                 /* not watched: listed and compared once a minute */
+    atomic_bool failing;
     atomic_bool open;
 };
 
@@ -62,16 +67,19 @@ struct follow {
     struct follow_guard *guard;
     struct follow_watch *watch;
     size_t n_watch;
-    bool partial; /* some kinds have no watch */
+    uint64_t as_of; /* the source's resourceVersion when reading had ended: events up to there are
+                       asked about; 0: not known */
     struct workers *watchers, *carriers;
     struct http_cancel stop;        /* everything ends */
     struct http_cancel pause;       /* this reading ends: another follows */
     atomic_bool reread;             /* wanted */
     atomic_uint_fast64_t reread_ms; /* not before */
     atomic_bool restored;           /* the source is older than it was */
-    atomic_uint_fast64_t carried, deleted, unchanged, relists, readings, heard_ms, broken_ms;
-    struct err broken;       /* under lock: the newest failure of a watch or of reading */
-    char restored_why[300];  /* under lock */
+    atomic_bool accepted;           /* that older state, by a person; follow_run() acts on it */
+    atomic_uint_fast64_t carried, deleted, unchanged, relists, readings, heard_ms;
+    atomic_uint_fast64_t broken_ms; /* since when; 0: it is not */
+    struct err broken;              /* under lock: the newest failure of a watch or of reading */
+    char restored_why[300];         /* under lock */
     struct map *marks;       /* "GROUP/KIND" -> newest resourceVersion of an earlier reading */
     struct arena *a;         /* of their keys */
     enum follow_state state; /* under lock */
@@ -87,6 +95,8 @@ void follow_is_well(struct follow *f);
 void follow_went_back(struct follow *f, const char *plural, uint64_t was, uint64_t is);
 bool follow_pauses(struct follow *f);
 
+/* The schemas that a body of this kind is judged by, where none of its group was looked at yet. */
+void follow_schemas(struct world *w, const struct kind *k);
 /* Thread of one watch. */
 void follow_watch_run(void *ctx, size_t index);
 /* A resourceVersion as a number; 0 when it is none. */

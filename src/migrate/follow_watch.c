@@ -7,10 +7,17 @@
 #include "kube/page.h"
 #include "migrate/follow_impl.h"
 #include "migrate/join.h"
+#include "migrate/record.h"
 #include "migrate/renew.h"
-#include "migrate/world_impl.h"
 
-enum { WATCH_S = 290, PAUSE_MS = 100, PAUSE_MAX_MS = 3000, REF_MAX = 1024, RELIST_TRIES = 5 };
+enum {
+    WATCH_S = 290,
+    PAUSE_MS = 100,
+    PAUSE_MAX_MS = 3000,
+    SHORT_MS = 1000, /* a watch that ended before that, without an event, was none */
+    POLL_MS = 60000,
+    REF_MAX = 1024,
+};
 
 uint64_t follow_rv(const char *rv) {
     uint64_t n;
@@ -25,13 +32,20 @@ static const char *ref_of(const struct kind *k, yyjson_val *item, char out[REF_M
     return name && n > 0 && n < REF_MAX ? out : NULL;
 }
 
+/* From between the list and the end of reading: what it shows may be older than what was read, or
+ * than its end. Without a body whoever carries it asks the source. */
+static bool is_old(const struct follow_watch *t, yyjson_val *item) {
+    uint64_t n = follow_rv(json_str(item, "metadata", "resourceVersion"));
+    return t->f->as_of && n && n <= t->f->as_of;
+}
+
 static void put(struct follow_watch *t, yyjson_val *item, bool gone) {
     char ref[REF_MAX];
     size_t n = 0;
     AUTO_ARENA a = arena_new();
-    if (!ref_of(t->kind, item, ref))
+    if (!ref_of(t->kind, item, ref) || !record_in_scope(t->f->w, t->kind, item))
         return;
-    const char *text = gone ? NULL : json_write(a, item, &n);
+    const char *text = gone || is_old(t, item) ? NULL : json_write(a, item, &n);
     char *body = text ? xmalloc(n + 1) : NULL;
     if (body)
         memcpy(body, text, n + 1);
@@ -39,14 +53,16 @@ static void put(struct follow_watch *t, yyjson_val *item, bool gone) {
 }
 
 static void note_rv(struct follow_watch *t, const char *rv) {
-    uint64_t n = follow_rv(rv);
-    if (n && n < t->number)
-        follow_went_back(t->f, t->kind->src->plural, t->number, n);
-    t->number = MAX(t->number, n);
+    uint64_t n = follow_rv(rv), was = atomic_load(&t->number);
+    if (n && n < was)
+        follow_went_back(t->f, t->kind->src->plural, was, n);
+    if (n > was)
+        atomic_store(&t->number, n);
 }
 
 static int on_event(void *ctx, enum kube_event ev, yyjson_val *object, struct err *e) {
     struct follow_watch *t = ctx;
+    t->told = true;
     atomic_store(&t->f->heard_ms, clock_now_ms());
     note_rv(t, json_str(object, "metadata", "resourceVersion"));
     if (follow_pauses(t->f))
@@ -81,7 +97,7 @@ static int relist_item(void *ctx, yyjson_val *item, struct err *e) {
     char ref[REF_MAX];
     if (follow_pauses(l->t->f))
         return err_set(e, -ESTOPPED, "stopped");
-    if (!ref_of(l->t->kind, item, ref))
+    if (!ref_of(l->t->kind, item, ref) || !record_in_scope(l->t->f->w, l->t->kind, item))
         return 0;
     map_put(l->seen, arena_strdup(l->a, ref), l);
     if (has_changed(l->t, ref, item))
@@ -183,6 +199,42 @@ static int watch_once(struct follow_watch *t, struct err *e) {
     return r;
 }
 
+/* One watch to its end, and what has to be done before the next. Where the source's store stands is
+ * asked first: nothing of one that was restored may be believed. */
+static int watch_and_look(struct follow_watch *t, struct err *e) {
+    struct follow *f = t->f;
+    struct err age = {0};
+    t->told = false;
+    int r = watch_once(t, e);
+    if (follow_pauses(f))
+        return 0;
+    int n = look_at_age(t, &age);
+    if (n < 0) {
+        *e = age;
+        return n;
+    }
+    if (r != -ESTALE || atomic_load(&f->restored))
+        return r == -ESTALE || r == -ESTOPPED ? 0 : r;
+    *e = (struct err){0};
+    return relist(t, e);
+}
+
+static int poll_once(struct follow_watch *t, struct err *e) {
+    pause_for(t->f, POLL_MS);
+    int r = follow_pauses(t->f) ? 0 : look_at_age(t, e);
+    return r < 0 || follow_pauses(t->f) || atomic_load(&t->f->restored) ? r : relist(t, e);
+}
+
+/* Who may not watch may list all the same. */
+static bool is_refused(const struct err *e) {
+    return e->http == 401 || e->http == 403 || e->http == 405 || e->http == 406;
+}
+
+/* Its definition is gone, or its API. */
+static bool is_kind_gone(int r) {
+    return r == -ENOENT;
+}
+
 void follow_watch_run(void *ctx, size_t index) {
     struct follow *f = ctx;
     struct follow_watch *t = &f->watch[index];
@@ -190,24 +242,24 @@ void follow_watch_run(void *ctx, size_t index) {
     while (!follow_pauses(f)) {
         struct err e = {0};
         uint64_t start = clock_now_ms();
-        int r = watch_once(t, &e);
+        int r = t->polled ? poll_once(t, &e) : watch_and_look(t, &e);
         if (follow_pauses(f))
             break;
-        if (r == -ESTALE)
-            r = relist(t, &e);
-        else
-            r = look_at_age(t, &e);
-        if (r == -ENOENT || (r < 0 && e.http == 405)) { /* its definition is gone */
+        if (is_kind_gone(r)) {
             follow_reread(f, PAUSE_MAX_MS);
             return;
         }
-        if (r < 0 && r != -ESTOPPED)
-            follow_is_broken(f, &e);
-        else
-            follow_is_well(f);
-        bool quick = clock_now_ms() - start < PAUSE_MAX_MS && r < 0;
-        pause = quick ? MIN(pause * 2, (uint64_t)PAUSE_MAX_MS) : PAUSE_MS;
+        if (r < 0 && !t->polled && is_refused(&e)) {
+            log_warn("%s is not watched, but listed once a minute: %s", t->kind->src->plural,
+                     err_msg(&e));
+            t->polled = true;
+        }
+        atomic_store(&t->failing, r < 0);
         if (r < 0)
+            follow_is_broken(f, &e);
+        bool in_vain = r < 0 || (!t->told && clock_now_ms() - start < SHORT_MS);
+        pause = in_vain ? MIN(pause * 2, (uint64_t)PAUSE_MAX_MS) : PAUSE_MS;
+        if (in_vain)
             pause_for(f, pause);
     }
 }

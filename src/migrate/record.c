@@ -9,7 +9,7 @@
 #include "migrate/singleton.h"
 #include "migrate/tuned.h"
 
-static bool in_scope(const struct world *w, const struct kind *k, yyjson_val *item) {
+bool record_in_scope(const struct world *w, const struct kind *k, yyjson_val *item) {
     const char *ns = json_str(item, "metadata", "namespace");
     if (ns)
         return selected_namespace(w, ns);
@@ -25,7 +25,7 @@ static void note_account_secrets(struct reader *r, const char *ns, yyjson_val *i
     }
 }
 
-/* Skipped, unless its owner turns out to be gone: see read_orphans(). */
+/* Skipped, unless its owner turns out to be gone: see records_read_orphans(). */
 static bool expected_again(const struct object *o) {
     for (const struct owner *x = o->owners; x; x = x->next)
         if (x->controller && rules_regenerable(o->kind->src->kind, x->kind))
@@ -82,6 +82,7 @@ static void note_relations(struct reader *r, struct object *o, yyjson_val *item)
     struct selector *s = object_is(o, "", "Service") ? selector_read(r->rel, item) : NULL;
     if (s) {
         s->ns = arena_strdup(r->rel, o->ns);
+        s->o = o;
         s->next = r->selectors;
         r->selectors = s;
     }
@@ -104,9 +105,12 @@ static uint8_t maker_id(struct world *w, yyjson_val *item) {
 
 static struct object *make_record(struct reader *r, const struct kind *k, yyjson_val *item) {
     struct object *o = r->into ? r->into : arena_new_of(r->a, struct object);
-    *o = (struct object){.kind = k};
-    o->ns = namespace_name(r, json_str(item, "metadata", "namespace"));
-    o->name = arena_strdup(r->a, json_str(item, "metadata", "name"));
+    const char *ns = o->ns, *name = o->name; /* at no moment without: backend.c looks at others */
+    *o = (struct object){.kind = k, .ns = ns, .name = name};
+    if (!r->into) {
+        o->ns = namespace_name(r, json_str(item, "metadata", "namespace"));
+        o->name = arena_strdup(r->a, json_str(item, "metadata", "name"));
+    }
     o->uid_src = uid_of(json_str(item, "metadata", "uid"));
     o->owners = facts_owners(r->a, item);
     o->user_rule = (int16_t)classify_user_rule(r->w, k->src, item);
@@ -158,9 +162,10 @@ void record_note_destination(struct world *w, struct arena *a, struct object *o,
 }
 
 /* Written by an earlier run and gone from the source since: it is not deleted, but it is shown.
- * Under a label selector the source was not asked for everything. */
+ * Under a label selector the source was not asked for everything; who follows asks it again. */
 static void note_left_over(struct reader *r, const struct kind *k, yyjson_val *dst) {
-    if (r->w->o.label_selector || !in_scope(r->w, k, dst))
+    bool unseen = r->w->o.label_selector && !r->w->o.follow;
+    if (unseen || !record_in_scope(r->w, k, dst))
         return;
     const char *ns = json_str(dst, "metadata", "namespace");
     const char *name = json_str(dst, "metadata", "name");
@@ -199,7 +204,7 @@ void reader_take(struct reader *r, const struct kind *k, yyjson_val *src, yyjson
         note_left_over(r, k, dst);
         return;
     }
-    if (!in_scope(r->w, k, src))
+    if (!record_in_scope(r->w, k, src))
         return;
     struct object *o = make_record(r, k, src);
     o->in_dst = dst != NULL; /* rules look at it */
@@ -235,6 +240,42 @@ void reader_end_census(struct reader *r) {
 struct reader reader_make(struct world *w, struct arena *a) {
     return (struct reader){
         .w = w, .a = a, .rel = a, .tmp = arena_new(), .names = map_new(), .census = census_new()};
+}
+
+/* What an object said before it was renewed. */
+static void drop_scaler(struct world *w, const struct object *o) {
+    for (struct scaler **at = &w->scalers; *at; at = &(*at)->next)
+        if ((*at)->o == o) {
+            *at = (*at)->next;
+            return;
+        }
+}
+
+static void drop_trait(struct world *w, const struct object *o) {
+    for (struct trait **at = &w->traits; *at; at = &(*at)->next)
+        if ((*at)->o == o) {
+            *at = (*at)->next;
+            return;
+        }
+}
+
+static void drop_selector(struct world *w, const struct object *o) {
+    struct selector *first = map_get(w->selectors, o->ns), *s = first;
+    if (first && first->o == o) {
+        map_put(w->selectors, first->ns, first->next);
+        return;
+    }
+    for (; s && s->next; s = s->next)
+        if (s->next->o == o) {
+            s->next = s->next->next;
+            return;
+        }
+}
+
+void records_unrelate(struct world *w, const struct object *o) {
+    drop_scaler(w, o);
+    drop_trait(w, o);
+    drop_selector(w, o);
 }
 
 void reader_relate(struct world *w, struct reader *r) {

@@ -25,7 +25,8 @@ struct reader {
     struct selector *selectors;
     struct trait *traits;
     struct census *census; /* of the destination's objects of one kind that nobody of us wrote */
-    struct object *into;   /* the record to make anew; NULL: a new one each time */
+    struct object *into;   /* the record to make anew, with the names that it has; NULL: a new one
+                              each time */
     bool shallow;          /* items have metadata alone */
     size_t one_by_one;     /* of them are to be read whole */
     size_t namespaces_dst;
@@ -39,11 +40,15 @@ void reader_take(struct reader *r, const struct kind *k, yyjson_val *src, yyjson
 void reader_end_census(struct reader *r);
 /* Everything that was read goes into the world; r is done with. */
 void reader_gather(struct world *w, struct reader *r);
+/* Forgets what o said of others (renew.c). */
+void records_unrelate(struct world *w, const struct object *o);
 /* What is learned of relations between objects, into the world. */
 void reader_relate(struct world *w, struct reader *r);
 /* Volumes that are recreated, known before any claim is read. */
 void reader_note_volumes(struct world *w, const struct reader *r);
 
+/* Is it in the namespaces that are selected? */
+bool record_in_scope(const struct world *w, const struct kind *k, yyjson_val *item);
 /* The destination has it, as dst shows it. */
 void record_note_destination(struct world *w, struct arena *a, struct object *o, yyjson_val *dst,
                              bool skipped);

@@ -23,7 +23,7 @@ bool world_unchanged(struct world *w, const struct object *o, yyjson_val *src, b
     const struct kube_resource *r = o->kind->src;
     uint8_t digest[16];
     bool skipped = o->verdict == V_SKIP, settled = o->verdict == V_SAME;
-    if (o->gone || (!skipped && !settled) ||
+    if (o->gone || o->relink || (!skipped && !settled) ||
         !uid_same(o->uid_src, uid_of(json_str(src, "metadata", "uid"))) ||
         classify_user_rule(w, r, src) != o->user_rule ||
         !same_owners(o->owners, facts_owners(a, src)))
@@ -52,6 +52,7 @@ static size_t place_of(struct world *w, const struct kind *k, yyjson_val *src, b
         i = w->objects.n;
         world_lock(w); /* backend.c walks over them */
         object_list_add(&w->objects, o);
+        w->by_ref.v = w->by_uid.v = w->objects.v; /* it may have moved */
         world_unlock(w);
     }
     return i;
@@ -82,20 +83,12 @@ static void reader_drop(struct reader *r) {
     strvec_done(&r->left_over);
 }
 
-/* Texts that outlive the arena of this renewal are those that the record had before. */
-static void keep_texts(struct world *w, struct object *o, const struct object *was) {
-    o->ns = was->ns;
-    o->name = was->name;
-    o->owners = same_owners(o->owners, was->owners) ? was->owners : keep_owners(w, o->owners);
-}
-
 static void enter(struct world *w, size_t i, bool is_new, struct uid before) {
     struct object *const *v = w->objects.v;
     if (is_new)
         index_add_ref(&w->by_ref, v, w->objects.n, i);
     if (!uid_same(before, v[i]->uid_src))
         index_add_uid(&w->by_uid, v, w->objects.n, i);
-    w->by_ref.v = w->by_uid.v = v;
 }
 
 /* Skipped by the kind of its owner alone, and that owner is not there: see read_orphans(). */
@@ -113,19 +106,20 @@ static int look_at_orphan(struct reader *r, struct object *o, yyjson_val *src, b
 static int take(struct world *w, struct reader *r, const struct kind *k, yyjson_val *src,
                 bool whole, yyjson_val *dst, struct object **ret) {
     bool is_new;
+    if (!record_in_scope(w, k, src))
+        return 0;
     size_t i = place_of(w, k, src, &is_new);
-    struct object *o = w->objects.v[i], was = *o;
+    struct object *o = w->objects.v[i];
+    const struct owner *owners = o->owners;
+    struct uid uid = o->uid_src;
+    records_unrelate(w, o);
     r->into = o;
     r->shallow = !whole;
     reader_take(r, k, src, dst);
-    if (!r->objects.n) { /* not selected */
-        world_lock(w);
-        w->objects.n -= is_new;
-        world_unlock(w);
-        return 0;
-    }
-    keep_texts(w, o, &was);
-    enter(w, i, is_new, was.uid_src);
+    /* Others look at owners for as long as the world lives. */
+    o->owners = same_owners(o->owners, owners) ? (struct owner *)(uintptr_t)owners
+                                               : keep_owners(w, o->owners);
+    enter(w, i, is_new, uid);
     reader_relate(w, r);
     reader_note_volumes(w, r);
     *ret = o;
@@ -156,7 +150,7 @@ int world_renew(struct world *w, struct arena *a, const struct kind *k, yyjson_v
 }
 
 void world_rest(struct object *o) {
-    o->rule = o->why = o->note = NULL;
+    o->why = o->note = NULL; /* the rule is a word of a table */
     o->changes = NULL;
     o->concerns = NULL;
     o->owners_dst = NULL;

@@ -47,7 +47,8 @@ struct trait *trait_read(struct arena *a, struct object *o, yyjson_val *body);
 /* A Service's selector, as hashes. */
 struct selector {
     struct selector *next;
-    const char *ns; /* for whoever collects them */
+    const char *ns;         /* for whoever collects them */
+    const struct object *o; /* the Service */
     uint8_t n;
     uint64_t label[];
 };

@@ -87,6 +87,11 @@ static int cmp_uid(const void *x, const void *y) {
 void uid_set_sort(struct uid_set *s) {
     if (s->n)
         qsort(s->v, s->n, sizeof *s->v, cmp_uid);
+    size_t n = s->n > 0;
+    for (size_t i = 1; i < s->n; i++) /* each once */
+        if (!uid_same(s->v[i], s->v[n - 1]))
+            s->v[n++] = s->v[i];
+    s->n = n;
 }
 
 bool uid_set_has(const struct uid_set *s, struct uid u) {

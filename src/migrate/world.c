@@ -138,6 +138,7 @@ static void remember_original(struct world *w, const struct journal_effect *ef) 
 static int remember_ours(void *ctx, const struct journal_effect *ef) {
     struct world *w = ctx;
     char slot[2] = {w->o.dst_slot, 0};
+    w->last_effect = ef->id;
     if (!ef->ref)
         return 0;
     if (!str_eq(ef->cluster, slot)) {
@@ -164,6 +165,9 @@ static struct world *world_make(const struct world_opts *o) {
     w->a = w->text = arena_new();
     w->uids_since = map_new();
     w->since = map_new();
+    w->rule_ids = arena_array(w->a, const char *, o->n_rules + 1);
+    for (size_t i = 0; i < o->n_rules; i++)
+        w->rule_ids[i] = arena_printf(w->a, "user-%zu", i + 1);
     w->kinds_ours = map_new();
     w->odd_uids = map_new();
     w->sa_secrets = map_new();
@@ -187,7 +191,8 @@ static struct world *world_make(const struct world_opts *o) {
 int world_read_journal(struct world *w, struct err *e) {
     if (!w->o.journal || !w->o.run)
         return 0;
-    int r = journal_effects_each(w->o.journal, w->o.run, -1, remember_ours, w, e);
+    int r =
+        journal_effects_each_after(w->o.journal, w->last_effect, w->o.run, -1, remember_ours, w, e);
     uid_set_sort(&w->ours);
     uid_set_sort(&w->uids_ours);
     uid_set_sort(&w->made);

@@ -45,6 +45,7 @@ struct world_opts {
     bool tolerate_denied; /* a kind that may not be listed is left out; the caller tells of it */
     bool without_digests; /* object.digest is not made: no plan is frozen or carried out */
     bool read_made;       /* also what a server can tell by a label to be its own (join.c) */
+    bool follow;          /* the world lives on (renew.h) */
     bool write_back;      /* after the switch: what the run wrote to src goes back to dst, which it
                              was made from; the user's patches are in it already */
     struct http_cancel *cancel;

@@ -21,8 +21,9 @@ void object_list_add(struct object_list *l, struct object *o);
 
 struct world {
     struct world_opts o;
-    struct arena *a;    /* of the main thread; readers have their own until they are done */
-    struct arena *text; /* of what verdicts say: a, or one object's while it is renewed */
+    struct arena *a;       /* of the main thread; readers have their own until they are done */
+    const char **rule_ids; /* "user-1", … */
+    struct arena *text;    /* of what verdicts say: a, or one object's while it is renewed */
     struct arena *reader_arena[8];
     struct kube_discovery *dsrc, *ddst;
     struct kind *kinds;
@@ -36,6 +37,7 @@ struct world {
                                 is gone again */
     struct uid_set ours;     /* uid_of() of each ref that a run of this environment wrote */
     struct uid_set uids_ours; /* of the objects that those refs were then */
+    int64_t last_effect;      /* of those that were read */
     struct uid_set made;      /* uid_of() of each ref that a run created */
     struct map *made_since;   /* refs that it created since (renew.c): value set; under lock */
     struct map *in_doubt;     /* refs of it whose uid nobody knows: value set */

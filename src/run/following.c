@@ -11,6 +11,7 @@ struct following {
     struct follow *f;
     struct following_opts o;
     char from, to;
+    struct http_cancel *cancel; /* of the session: ends a drain */
     pthread_t thread;
     struct err e; /* of follow_run() */
 };
@@ -58,9 +59,24 @@ static int turn_if_traffic_did(struct session *s, char want, struct err *e) {
                    want == 'r' ? s->destination : s->source);
 }
 
+/* What users delete where they are would be made again from the other side. */
+static int refuse_after_switch(struct session *s, struct err *e) {
+    int percent = s->n_tiers ? switch_observe(s, e) : 0;
+    return percent < -1 ? percent
+           : percent == 100
+               ? err_set(
+                     e, -EGUARD,
+                     "all traffic is on %c: what changes there is carried back by `tandem follow "
+                     "--reverse`, and nothing from %c over it",
+                     s->destination, s->source)
+               : 0;
+}
+
 static int take_direction(struct session *s, bool reverse, struct err *e) {
     char now, want = reverse ? 'r' : 'f';
     int r = following_direction(s, &now, e);
+    if (r >= 0 && now == want && want == 'f')
+        r = refuse_after_switch(s, e);
     if (r < 0 || now == want)
         return r;
     return now || reverse ? turn_if_traffic_did(s, want, e) : following_turn(s, want, e);
@@ -114,6 +130,7 @@ int following_start(struct session *s, const struct following_opts *o, struct fo
         turn_round(&fo.world);
     struct following *g = xcalloc(1, sizeof *g);
     g->o = *o;
+    g->cancel = &s->cancel;
     g->from = fo.world.src_slot;
     g->to = fo.world.dst_slot;
     fo.tell = o->tell ? tell : NULL;
@@ -162,7 +179,7 @@ int following_approve(struct following *g, const char *what, struct err *e) {
 }
 
 int following_drain(struct following *g, uint64_t max_ms, struct err *e) {
-    return follow_drain(g->f, max_ms, e);
+    return follow_drain(g->f, max_ms, g->cancel, e);
 }
 
 void following_each_held(struct following *g, size_t n,

@@ -48,8 +48,9 @@ void following_status(struct following *f, struct following_status *ret);
  * reference, or "restore" (the source's older state is true). Any thread. Returns how many were let
  * go; -ENOENT: nothing of it waits. */
 int following_approve(struct following *f, const char *what, struct err *e);
-/* Until nothing is pending, nothing asks and the source has been heard after this call (a gate
- * before the switch): 0, or -ETIMEDOUT with what is still open. */
+/* Reads both clusters once more, and returns when they were found, or made, equal after this call
+ * (a gate before the switch): 0. -EBUSY: what is left asks or is blocked; -ETIMEDOUT: it is not
+ * settled yet; -ESTOPPED: the session was stopped. */
 int following_drain(struct following *f, uint64_t max_ms, struct err *e);
 /* Ends it and what it has under way; NULL is fine. */
 void following_stop(struct following *f);
