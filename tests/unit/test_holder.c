@@ -161,7 +161,7 @@ static void long_paths(void **state) {
     }
     /* And a folder that is too deep for a socket's path by itself. */
     struct bench b;
-    char deep[256];
+    char deep[400];
     bench_at(&b, "t.db");
     snprintf(deep, sizeof deep, "%s/%0120d", b.dir, 7);
     assert_int_equal(0, mkdir(deep, 0700));
