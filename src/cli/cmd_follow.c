@@ -190,13 +190,17 @@ static int work(struct session *s, const struct common *m, const struct follow_c
         r = following_start(s, &fo, &g, e);
     if (r < 0)
         return r;
-    r = watch_over(s, g, o, o->until_synced, e);
+    struct holder *h = NULL;
+    r = holder_listen(s, following_answer, g, &h, e);
+    if (r >= 0)
+        r = watch_over(s, g, o, o->until_synced, e);
     if (r >= 0 && o->until_synced)
         r = following_drain(g, o->timeout_ms ? o->timeout_ms : UINT32_MAX, e);
     following_status(g, &st);
     *ret_code = r != -EBUSY ? 0 : st.asks || !st.blocked ? EXIT_GATE : EXIT_DIFFERS;
     log_progress_end();
     report(g, m);
+    holder_close(h);
     following_stop(g);
     return r;
 }

@@ -5,12 +5,14 @@
 
 #include "base/log.h"
 #include "migrate/follow.h"
-#include "run/switch.h"
+#include "run/holding.h"
+#include "run/move.h"
 
 struct following {
     struct follow *f;
     struct following_opts o;
     char from, to;
+    const char *actor;          /* of the session */
     struct http_cancel *cancel; /* of the session: ends a drain */
     pthread_t thread;
     struct err e; /* of follow_run() */
@@ -121,7 +123,9 @@ int following_start(struct session *s, const struct following_opts *o, struct fo
                              .ask_deletes = o->reverse};
     if (!s->run_open || !session_stage_done(s, "migrate", NULL))
         return err_set(e, -EGUARD, "nothing has been migrated in this run: `tandem migrate` first");
-    int r = session_world_opts(s, NULL, &fo.world, e);
+    int r = session_hold(s, holding_slot(o->reverse ? s->source : s->destination), e);
+    if (r >= 0)
+        r = session_world_opts(s, NULL, &fo.world, e);
     if (r >= 0)
         r = take_direction(s, o->reverse, e);
     if (r < 0)
@@ -130,6 +134,7 @@ int following_start(struct session *s, const struct following_opts *o, struct fo
         turn_round(&fo.world);
     struct following *g = xcalloc(1, sizeof *g);
     g->o = *o;
+    g->actor = s->actor;
     g->cancel = &s->cancel;
     g->from = fo.world.src_slot;
     g->to = fo.world.dst_slot;
@@ -186,4 +191,58 @@ void following_each_held(struct following *g, size_t n,
                          void (*fn)(void *ctx, const char *ref, bool asks, const char *why),
                          void *ctx) {
     follow_each_held(g->f, n, fn, ctx);
+}
+
+/* --- requests of other processes --- */
+
+yyjson_mut_val *following_json(yyjson_mut_doc *d, struct following *g) {
+    struct following_status st;
+    yyjson_mut_val *x = yyjson_mut_obj(d);
+    following_status(g, &st);
+    json_mut_set_str(d, x, "state", following_state_name(st.state));
+    json_mut_set_str(d, x, "from", (char[]){st.from, 0});
+    json_mut_set_str(d, x, "to", (char[]){st.to, 0});
+    json_mut_set_int(d, x, "pending", (int64_t)st.pending);
+    json_mut_set_int(d, x, "lagMs", (int64_t)st.oldest_ms);
+    json_mut_set_int(d, x, "asks", (int64_t)st.asks);
+    json_mut_set_int(d, x, "blocked", (int64_t)st.blocked);
+    json_mut_set_int(d, x, "failing", (int64_t)st.failing);
+    json_mut_set_int(d, x, "carried", (int64_t)st.carried);
+    json_mut_set_int(d, x, "deleted", (int64_t)st.deleted);
+    json_mut_set_int(d, x, "watches", (int64_t)st.watches);
+    json_mut_set_str(d, x, "why", st.why);
+    return x;
+}
+
+static void answer_status(struct following *g, struct sb *ret_json) {
+    AUTO_ARENA a = arena_new();
+    yyjson_mut_doc *d = json_doc(a);
+    yyjson_mut_val *root = yyjson_mut_obj(d);
+    size_t n;
+    json_mut_set_str(d, root, "actor", g->actor);
+    json_mut_set_int(d, root, "pid", getpid());
+    json_mut_set(d, root, "follow", following_json(d, g));
+    const char *text = json_mut_write(a, root, &n);
+    sb_add(ret_json, text, n);
+}
+
+int following_answer(void *ctx, const struct holder_request *rq, struct sb *ret_json,
+                     struct err *e) {
+    struct following *g = ctx;
+    const char *what = json_str(rq->args, "what");
+    if (str_eq(rq->verb, "status")) {
+        answer_status(g, ret_json);
+        return 0;
+    }
+    if (!str_eq(rq->verb, "approve"))
+        return err_set(e, -EUSAGE, "`tandem follow` knows no request \"%s\": end it first",
+                       rq->verb);
+    if (str_empty(what))
+        return err_set(e, -EGUARD,
+                       "live sync runs by itself here: what may be approved are its deletes "
+                       "(\"deletes\", or a kind), or \"restore\"");
+    int n = following_approve(g, what, e);
+    if (n >= 0)
+        sb_fmt(ret_json, "{\"let\":%d}", n);
+    return n;
 }

@@ -2,6 +2,7 @@
  * does meanwhile. What is carried and how: migrate/follow.h. */
 #pragma once
 
+#include "run/holder.h"
 #include "run/session.h"
 
 struct following;
@@ -52,6 +53,12 @@ int following_approve(struct following *f, const char *what, struct err *e);
  * (a gate before the switch): 0. -EBUSY: what is left asks or is blocked; -ETIMEDOUT: it is not
  * settled yet; -ESTOPPED: the session was stopped. */
 int following_drain(struct following *f, uint64_t max_ms, struct err *e);
+/* As it is now, an object in d. */
+yyjson_mut_val *following_json(yyjson_mut_doc *d, struct following *f);
+/* For holder_listen() of a process that does nothing but follow (ctx: the struct following):
+ * "status", and "approve" with {"what":…}. */
+int following_answer(void *ctx, const struct holder_request *rq, struct sb *ret_json,
+                     struct err *e);
 /* Ends it and what it has under way; NULL is fine. */
 void following_stop(struct following *f);
 

@@ -80,15 +80,11 @@ const struct run_facts *upgrade_facts(struct upgrade *u) {
 
 int upgrade_follow(struct upgrade *u, struct err *e) {
     struct following *f;
-    char direction;
     if (u->f)
         return 0;
-    int r = following_direction(u->s, &direction, e);
-    if (r < 0)
-        return r;
-    /* Reverse sync that an earlier process has begun after the switch goes on as it was. */
-    struct following_opts fo = {.reverse = direction == 'r' && u->stage >= RUN_SWITCH};
-    r = following_start(u->s, &fo, &f, e);
+    /* From where the users are. */
+    struct following_opts fo = {.reverse = u->stage >= RUN_SWITCH};
+    int r = following_start(u->s, &fo, &f, e);
     if (r < 0)
         return r;
     pthread_mutex_lock(&u->lock);
@@ -448,7 +444,7 @@ static int stand_up(struct upgrade *u, struct err *e) {
     pthread_mutex_lock(&u->lock);
     u->w = w;
     pthread_mutex_unlock(&u->lock);
-    if (r >= 0 && u->stage < u->until && u->stage >= RUN_FOLLOW && u->stage < RUN_BAKE)
+    if (r >= 0 && u->stage < u->until && u->stage >= RUN_FOLLOW && u->stage < RUN_SWITCH)
         r = upgrade_follow(u, e);
     return r;
 }

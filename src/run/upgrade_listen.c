@@ -9,26 +9,6 @@ enum { PROBE_WINDOW_MS = 10000 };
 
 /* --- status --- */
 
-static void add_follow(yyjson_mut_doc *d, yyjson_mut_val *root, struct following *f) {
-    struct following_status st;
-    if (!f)
-        return;
-    following_status(f, &st);
-    yyjson_mut_val *x = yyjson_mut_obj(d);
-    json_mut_set_str(d, x, "state", following_state_name(st.state));
-    json_mut_set_str(d, x, "from", (char[]){st.from, 0});
-    json_mut_set_str(d, x, "to", (char[]){st.to, 0});
-    json_mut_set_int(d, x, "pending", (int64_t)st.pending);
-    json_mut_set_int(d, x, "lagMs", (int64_t)st.oldest_ms);
-    json_mut_set_int(d, x, "asks", (int64_t)st.asks);
-    json_mut_set_int(d, x, "failing", (int64_t)st.failing);
-    json_mut_set_int(d, x, "carried", (int64_t)st.carried);
-    json_mut_set_int(d, x, "deleted", (int64_t)st.deleted);
-    json_mut_set_int(d, x, "watches", (int64_t)st.watches);
-    json_mut_set_str(d, x, "why", st.why);
-    json_mut_set(d, root, "follow", x);
-}
-
 static void add_probes(yyjson_mut_doc *d, yyjson_mut_val *root, const struct watchers *w) {
     yyjson_mut_val *list = yyjson_mut_arr(d);
     for (size_t i = 0; i < watchers_count(w); i++) {
@@ -72,7 +52,8 @@ static int answer_status(struct upgrade *u, const struct holder_request *rq UNUS
     size_t n;
     pthread_mutex_lock(&u->lock);
     add_where(d, root, u);
-    add_follow(d, root, u->f);
+    if (u->f)
+        json_mut_set(d, root, "follow", following_json(d, u->f));
     add_probes(d, root, u->w);
     pthread_mutex_unlock(&u->lock);
     const char *text = json_mut_write(a, root, &n);

@@ -209,9 +209,21 @@ static int switched_at(struct session *s, int64_t *ret, struct err *e) {
     return r;
 }
 
+/* The users are on the destination now: from here on its changes are carried back, so that going
+ * back loses none. Baking does not fail without that. */
+static void turn_sync(struct upgrade *u) {
+    struct err e = {0};
+    if (u->f && !u->reverse)
+        upgrade_unfollow(u);
+    if (upgrade_follow(u, &e) < 0)
+        log_warn("changes of %c are not carried back to %c: %s", u->s->destination, u->s->source,
+                 err_msg(&e));
+}
+
 static int work_bake(struct upgrade *u, struct err *e) {
     int64_t from, now;
     char t[CLOCK_RFC3339_MAX];
+    turn_sync(u);
     int r = switched_at(u->s, &from, e);
     int64_t end = from + (int64_t)u->s->cfg->bake_ms;
     while (r >= 0 && (now = clock_wall_ms()) < end) {
