@@ -9,7 +9,7 @@
 #include "run/holder.h"
 #include "run/holder_wire.h"
 
-enum { SELF_AFTER_MS = 2000, DIGEST_SHOWN = 16 };
+enum { SELF_AFTER_MS = 2000, DIGEST_SHOWN = 16, CROWD_MS = 5 };
 
 /* --- where it is --- */
 
@@ -58,6 +58,17 @@ static int hangs(struct err *e, uint32_t ms) {
         ms);
 }
 
+/* -EAGAIN: so many wait already that the kernel takes no more; it may have room in a moment. */
+static int connect_until(int fd, const struct holder_place *p, uint64_t end_ms) {
+    for (;;) {
+        if (connect(fd, (const struct sockaddr *)&p->at, sizeof p->at) == 0)
+            return 0;
+        if (errno != EAGAIN || clock_now_ms() + CROWD_MS >= end_ms)
+            return -errno;
+        clock_sleep_ms(CROWD_MS);
+    }
+}
+
 static int reach(const char *journal_path, uint32_t ms, struct err *e) {
     AUTO_HOLDER_PLACE p = {.dir = -1};
     int r = holder_place(journal_path, &p, e);
@@ -66,10 +77,10 @@ static int reach(const char *journal_path, uint32_t ms, struct err *e) {
     AUTO_FD fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
     if (fd < 0)
         return err_errno(e, errno, "a socket");
-    r = connect(fd, (struct sockaddr *)&p.at, sizeof p.at) < 0 ? -errno : 0;
+    r = connect_until(fd, &p, clock_now_ms() + ms);
     if (r == -ENOENT || r == -ECONNREFUSED)
         return nobody(e);
-    if (r == -EAGAIN) /* so many wait already */
+    if (r == -EAGAIN)
         return hangs(e, ms);
     if (r < 0)
         return err_errno(e, -r, "the socket %s", p.at.sun_path);
