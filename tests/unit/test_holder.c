@@ -227,7 +227,7 @@ static void a_frozen_holder(void **state) {
     assert_int_equal(0, ask(&b, "echo", NULL, &answer));
     kill(pid, SIGSTOP);
     assert_int_equal(pid, waitpid(pid, NULL, WUNTRACED)); /* it is a moment until it stands */
-    for (unsigned i = 0; i < 40; i++) { /* more than its queue takes */
+    for (unsigned i = 0; i < 40; i++) {                   /* more than its queue takes */
         uint64_t start = clock_now_ms();
         b.e = (struct err){0};
         int r = holder_ask(b.journal, b.a, "echo", NULL, "jo", 30, &answer, &b.e);
