@@ -117,11 +117,13 @@ struct approvals {
 };
 
 static void approve(struct following *g, const struct following_status *st, struct approvals *a) {
-    bool settled = (st->state == FOLLOWING_LIVE || st->state == FOLLOWING_ASKS) && !st->pending &&
+    const char *word = a->next < a->words->n ? a->words->v[a->next] : NULL;
+    bool quiet = !st->pending || str_eq(word, "restore"); /* until then everything waits */
+    bool settled = (st->state == FOLLOWING_LIVE || st->state == FOLLOWING_ASKS) && quiet &&
                    st->readings > a->readings;
-    if (!settled || a->next == a->words->n)
+    if (!settled || !word)
         return;
-    const char *word = a->words->v[a->next++];
+    a->next++;
     struct err e = {0};
     int r = following_approve(g, word, &e);
     if (r < 0)
