@@ -569,7 +569,9 @@ int follow_drain(struct follow *f, uint64_t max_ms, struct http_cancel *cancel, 
     while (clock_now_ms() < end) {
         follow_status(f, &st);
         bool fresh = st.readings > readings;
-        bool settled = fresh && !st.pending && (st.state == FOLLOW_LIVE || st.state == FOLLOW_ASKS);
+        bool waits = atomic_load(&f->restored);
+        bool settled =
+            fresh && (!st.pending || waits) && (st.state == FOLLOW_LIVE || st.state == FOLLOW_ASKS);
         if (settled)
             return st.asks || st.blocked || st.state == FOLLOW_ASKS ? not_in_step(&st, -EBUSY, e)
                                                                     : 0;

@@ -40,7 +40,7 @@ exits 'followed until both are equal' 0 t follow --yes --until-synced --timeout 
 exits 'handed over' 0 t activate --yes
 within 60 test "$(who "$BED_PRELIVE_URL")" = b
 exits 'cut over' 0 t cutover --yes --hold 1s
-exits 'forward is what is recorded' 0 t follow --yes --until-synced --timeout 60s
+exits 'forward is over where all users are on B' 4 t follow --yes --until-synced --timeout 60s
 follow --reverse
 ok 'now A is in step with B' grep -q 'a is in step with b' "$work/follow.log"
 is "the rule's patch is not carried back" "$(ka -n r get configmap cluster -o jsonpath='{.data.cluster}')" paas-a
