@@ -281,6 +281,8 @@ static int attempt(struct call *k, struct http_resp *ret, struct kube_sent *sent
         r = send_while(k, f, ret, sent, e);
         if (r != -EGUARD)
             return r;
+        if (e)
+            *e = (struct err){0}; /* it is sent again: what it was is over */
     }
 }
 

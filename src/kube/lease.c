@@ -14,7 +14,7 @@
  * renewal may fail once. */
 enum { DURATION_MS = 15000, WRITE_MS = 10000, RENEW_MS = 5000, AGAIN_MS = 1000 };
 /* A strange Lease shall not make anybody wait for hours. */
-enum { LONGEST_S = 60, LOOK_MS = 1000, TICK_MS = 100, ROUNDS = 6 };
+enum { LONGEST_S = 60, LOOK_MS = 1000, TICK_MS = 100, ROUNDS = 6, WEAK_ROUNDS = 6, WEAK_MS = 100 };
 enum { REQUEST_MS = 4000, TERMINATING_MS = 30000 };
 
 #define GROUP   "/apis/coordination.k8s.io/v1/namespaces/"
@@ -347,6 +347,12 @@ static void lease_free(struct lease *l) {
     xfree(l);
 }
 
+/* A moment's weakness of the server, or an answer that nobody could read: what became of it is seen
+ * by looking. A webhook that cannot be called stays so. */
+static bool is_passing(int r, const struct err *e) {
+    return r == -EBADMSG || (r < 0 && e->http >= 500 && !strstr(e->msg, "webhook"));
+}
+
 int lease_take(struct kube_client *c, const struct lease_opts *o, struct lease **ret,
                struct lease_taken *how, struct err *e) {
     struct lease *l = lease_new(c, o);
@@ -355,6 +361,13 @@ int lease_take(struct kube_client *c, const struct lease_opts *o, struct lease *
     int r = -EAGAIN;
     for (unsigned i = 0; r == -EAGAIN && i < ROUNDS; i++)
         r = stopped(l) ? err_set(&last, -ESTOPPED, "stopped") : try_once(l, &t, &last);
+    for (unsigned i = 0; is_passing(r, &last) && i < WEAK_ROUNDS; i++) {
+        struct err e2 = {0};
+        r = wait_ms(l, WEAK_MS << i, &e2);
+        last = (struct err){0};
+        r = r < 0 ? err_set(&last, -ESTOPPED, "stopped") : try_once(l, &t, &last);
+        r = r == -EAGAIN ? try_once(l, &t, &last) : r;
+    }
     if (r < 0) {
         if (e)
             *e = last;

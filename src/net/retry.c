@@ -31,6 +31,8 @@ static bool answer_retries(const struct http_resp *resp, bool idempotent) {
 static uint64_t patience_ms(const struct http_retry *how, const struct http_resp *resp) {
     if (!resp || resp->status == 429)
         return how->patience_ms;
+    if (resp->status == 500)
+        return how->patience_ms / 16;
     if (resp->status < 502 || resp->status > 504)
         return 0;
     return http_header(resp, "retry-after") ? how->patience_ms : how->patience_ms / 4;
