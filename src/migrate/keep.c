@@ -5,6 +5,7 @@
 #include "base/clock.h"
 #include "base/hash.h"
 #include "kube/discovery.h"
+#include "migrate/pernamespace.h"
 #include "migrate/rules.h"
 
 enum { GONE_MS = 30000, LOOK_MS = 200 };
@@ -157,7 +158,9 @@ static bool holds_any(struct kube_client *c, struct arena *a, const struct kube_
     if (got < 0)
         return got != -ENOENT && got != -EOPNOTSUPP;
     yyjson_arr_foreach (json_get(list, "items"), i, max, item) {
-        if (!is_clusters_own(r, json_str(item, "metadata", "name")))
+        const char *maker = pernamespace_maker(item);
+        bool made = maker && !str_eq(maker, "tandem"); /* a mesh's CA, a tenant's quota */
+        if (!made && !is_clusters_own(r, json_str(item, "metadata", "name")))
             return true;
     }
     return false;
