@@ -7,6 +7,7 @@
 #include "migrate/previous.h"
 #include "migrate/scrub.h"
 #include "migrate/undo.h"
+#include "migrate/world_impl.h"
 
 enum { SETS_MAX = 16, NOTE_FIELDS = 3 };
 
@@ -133,8 +134,24 @@ static bool is_precaution(const struct changed *c, const char *pointer) {
            str_eq(json_str(c->live, "spec", "persistentVolumeReclaimPolicy"), "Retain");
 }
 
+/* Filled in by a newer server when it was written, under the writer's name. */
+static bool is_new_default(const struct changed *c, const char *pointer) {
+    size_t n;
+    const struct new_default *row = compare_new_defaults(&n);
+    yyjson_val *v = yyjson_ptr_get(c->live, pointer);
+    AUTO_SB text = SB_INIT(0);
+    json_canonical(&text, v);
+    for (size_t i = 0; v && i < n; i++)
+        if (str_eq(row[i].group, c->p->r->group) && str_eq(row[i].kind, c->p->r->kind) &&
+            str_glob(row[i].path, pointer) && str_glob(row[i].value, sb_get(&text)))
+            return true;
+    return false;
+}
+
 static void note_change(void *ctx, const char *pointer, enum leaf_fate fate) {
     struct changed *c = ctx;
+    if (fate == LEAF_ABSENT && is_new_default(c, pointer))
+        return;
     const char *who = hands_at(c->live, pointer);
     if (is_precaution(c, pointer) || (!who && (!c->blind || hands_system(c->live, pointer))))
         return;
