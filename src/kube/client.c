@@ -444,6 +444,19 @@ int kube_fetch(struct kube_client *c, struct arena *a, const struct kube_req *re
     return r;
 }
 
+char *kube_delete_body(struct arena *a, const char *uid, const char *rv) {
+    yyjson_mut_doc *d = json_doc(a);
+    yyjson_mut_val *root = yyjson_mut_obj(d);
+    json_mut_set_str(d, root, "apiVersion", "v1");
+    json_mut_set_str(d, root, "kind", "DeleteOptions");
+    json_mut_set_str(d, root, "propagationPolicy", "Background");
+    yyjson_mut_val *only = json_mut_obj_at(d, root, "preconditions");
+    json_mut_set_str(d, only, "uid", uid ? uid : ""); /* none known: refused, never any */
+    if (rv)
+        json_mut_set_str(d, only, "resourceVersion", rv);
+    return json_mut_write(a, root, NULL);
+}
+
 int kube_get(struct kube_client *c, struct arena *a, const char *path, const char *query,
              yyjson_val **ret, struct err *e) {
     struct kube_req req = {.method = "GET", .path = path, .query = query};

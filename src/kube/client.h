@@ -82,6 +82,11 @@ struct kube_resp {
 int kube_do(struct kube_client *c, struct arena *a, const struct kube_req *req,
             struct kube_resp *ret, struct err *e);
 
+/* The body of a DELETE that takes one object and no other of its name: by uid (NULL: the
+ * server refuses it) and, where rv is not NULL, in this version alone. What it owns goes after it.
+ * In a. */
+char *kube_delete_body(struct arena *a, const char *uid, const char *rv);
+
 /* GET of path parsed as JSON, tree in a. */
 int kube_get(struct kube_client *c, struct arena *a, const char *path, const char *query,
              yyjson_val **ret, struct err *e);

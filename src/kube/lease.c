@@ -388,10 +388,8 @@ int lease_take(struct kube_client *c, const struct lease_opts *o, struct lease *
 
 static int delete_seen(struct lease *l, struct arena *a, const char *uid, const char *rv,
                        struct err *e) {
-    const char *body =
-        arena_printf(a, "{\"preconditions\":{\"uid\":\"%s\",\"resourceVersion\":\"%s\"}}", uid, rv);
     yyjson_val *v;
-    int r = ask(l, a, "DELETE", l->path, body, true, &v, e);
+    int r = ask(l, a, "DELETE", l->path, kube_delete_body(a, uid, rv), true, &v, e);
     return r == -ENOENT || r == -EAGAIN ? 0 : r; /* gone, or another's by now */
 }
 

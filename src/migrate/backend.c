@@ -268,12 +268,7 @@ static void take_back(struct world *w, struct item *it, struct arena *a) {
             "taken back, since it blocked what it guards; run `tandem migrate` again when it can "
             "be called");
     undo(w, it, a,
-         &(struct kube_req){.method = "DELETE",
-                            .body = arena_printf(a,
-                                                 "{\"apiVersion\":\"v1\",\"kind\":"
-                                                 "\"DeleteOptions\",\"preconditions\":{\"uid\":"
-                                                 "\"%s\"}}",
-                                                 it->uid)});
+         &(struct kube_req){.method = "DELETE", .body = kube_delete_body(a, it->uid, NULL)});
 }
 
 /* Whatever was written to it since: as it is, it blocks. */

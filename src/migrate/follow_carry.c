@@ -227,7 +227,7 @@ static int see_destination(struct carrying *c, bool ask) {
 /* The record anew, and what is to be done. -ENODATA: once more, with the whole body. */
 static int renew(struct carrying *c, enum verdict_now *ret, struct item **ret_item) {
     struct follow *f = c->f;
-    follow_schemas(f->w, c->p->kind); /* may ask both clusters: not under the lock */
+    world_settle_schema(f->w, c->p->kind); /* may ask both clusters: not under the lock */
     pthread_mutex_lock(&f->lock);
     int r = world_renew(f->w, c->a, c->p->kind, c->src, c->p->whole, c->dst, &c->o, &c->e);
     if (r >= 0) {
@@ -388,11 +388,7 @@ static int delete_original(struct carrying *c) {
                                 .uid = json_str(live, "metadata", "uid"),
                                 .resource_version = json_str(live, "metadata", "resourceVersion")};
     MUST(object_ref_split(c->a, c->p->ref, part));
-    const char *body = arena_printf(
-        c->a,
-        "{\"apiVersion\":\"v1\",\"kind\":\"DeleteOptions\",\"propagationPolicy\":\"Background\","
-        "\"preconditions\":{\"uid\":\"%s\",\"resourceVersion\":\"%s\"}}",
-        ef.uid, ef.resource_version);
+    const char *body = kube_delete_body(c->a, ef.uid, ef.resource_version);
     struct kube_req req = {
         .method = "DELETE",
         .path = kube_path(c->a, c->p->kind->dst, *part[2] ? part[2] : NULL, part[3], NULL),

@@ -123,8 +123,7 @@ int keep_fetch(struct kube_client *c, struct arena *a, yyjson_mut_doc *d, const 
 
 static int delete_at(struct kube_client *c, struct arena *a, const char *path, yyjson_val *seen,
                      struct err *e) {
-    const char *body =
-        arena_printf(a, "{\"preconditions\":{\"uid\":\"%s\"}}", json_str(seen, "metadata", "uid"));
+    const char *body = kube_delete_body(a, json_str(seen, "metadata", "uid"), NULL);
     struct kube_req req = {.method = "DELETE",
                            .path = path,
                            .body = body,

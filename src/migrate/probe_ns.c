@@ -65,10 +65,7 @@ static int make(const struct probe_ns_opts *o, struct arena *a, const char **ret
 
 static int delete_it(struct kube_client *c, struct arena *a, const char *name, const char *uid,
                      struct err *e) {
-    const char *body = arena_printf(a,
-                                    "{\"apiVersion\":\"v1\",\"kind\":\"DeleteOptions\","
-                                    "\"preconditions\":{\"uid\":\"%s\"}}",
-                                    uid);
+    const char *body = kube_delete_body(a, uid, NULL);
     struct kube_req req = {.method = "DELETE",
                            .path = arena_printf(a, NAMESPACES "/%s", name),
                            .body = body,

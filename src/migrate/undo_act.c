@@ -6,19 +6,6 @@
 
 enum { TRIES = 5 };
 
-static const char *delete_options(const struct undo *u, struct look *l) {
-    yyjson_mut_doc *d = json_doc(l->a);
-    yyjson_mut_val *root = yyjson_mut_obj(d);
-    json_mut_set_str(d, root, "apiVersion", "v1");
-    json_mut_set_str(d, root, "kind", "DeleteOptions");
-    json_mut_set_str(d, root, "propagationPolicy", "Background");
-    yyjson_mut_val *pre = json_mut_obj_at(d, root, "preconditions");
-    json_mut_set_str(d, pre, "uid", l->uid);
-    if (!u->o->force)
-        json_mut_set_str(d, pre, "resourceVersion", l->rv);
-    return json_mut_write(l->a, root, NULL);
-}
-
 /* Gone at once, or only told to go (a namespace, a finalizer, a pod that takes its time)? */
 static bool still_there(struct arena *a, const struct kube_resp *resp) {
     yyjson_val *v;
@@ -27,7 +14,7 @@ static bool still_there(struct arena *a, const struct kube_resp *resp) {
 }
 
 static int delete_once(struct undo *u, struct look *l, struct err *e) {
-    const char *body = delete_options(u, l);
+    const char *body = kube_delete_body(l->a, l->uid, u->o->force ? NULL : l->rv);
     struct kube_req req = {.method = "DELETE",
                            .path = undo_path(l->a, l->p),
                            .body = body,

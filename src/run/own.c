@@ -147,8 +147,7 @@ int own_make(const struct own *o, struct arena *a, const char *name, yyjson_mut_
 
 static int delete_item(const struct own *o, struct arena *a, enum own_kind kind, yyjson_val *item,
                        struct err *e) {
-    const char *body =
-        arena_printf(a, "{\"preconditions\":{\"uid\":\"%s\"}}", json_str(item, "metadata", "uid"));
+    const char *body = kube_delete_body(a, json_str(item, "metadata", "uid"), NULL);
     struct kube_req req = {
         .method = "DELETE",
         .path = arena_printf(a, "%s/%s", kinds[kind].path, json_str(item, "metadata", "name")),

@@ -382,7 +382,7 @@ static void it_is_deleted_where_that_is_asked_for(void **state) {
     o.renew_ms = 5000;
     lease_end(take(&b, &o), true);
     assert_int_equal(
-        1, api_count(b.api, "{\"preconditions\":{\"uid\":\"u\",\"resourceVersion\":\"1\"}}"));
+        1, api_count(b.api, "\"preconditions\":{\"uid\":\"u\",\"resourceVersion\":\"1\"}"));
     bench_free(&b);
 }
 
