@@ -1,4 +1,5 @@
 #include "journal/db.h"
+#include "base/clock.h"
 
 #include <errno.h>
 
@@ -105,6 +106,32 @@ int query_run(struct journal *j, enum query_name q, const struct arg *v, size_t 
     while (r >= 0 && (r = query_next(j, st, e)) > 0)
         ;
     return r < 0 ? r : sqlite3_changes(j->db);
+}
+
+int row_insert(struct journal *j, const char *doing, enum query_name q, const struct arg *v,
+               size_t n, int64_t *ret_id, struct err *e) {
+    AUTO_USE u = {0};
+    int r = use_write(&u, j, doing, e);
+    if (r >= 0)
+        r = query_run(j, q, v, n, e);
+    int64_t id = r < 0 ? 0 : sqlite3_last_insert_rowid(j->db);
+    if (r >= 0)
+        r = use_commit(&u, e);
+    if (r >= 0 && ret_id)
+        *ret_id = id;
+    return r;
+}
+
+int row_end(struct journal *j, const char *doing, enum query_name q, const char *what, int64_t id,
+            const char *state, const char *note, struct err *e) {
+    AUTO_USE u = {0};
+    int r = use_write(&u, j, doing, e);
+    if (r >= 0)
+        r = query_run(j, q, ARGS(INT(id), TEXT(state), TEXT(note), INT(clock_wall_ms())), e);
+    if (r == 0)
+        return err_set(e, -ENOENT, "journal %s: there is no open %s %lld", j->path, what,
+                       (long long)id);
+    return r < 0 ? r : use_commit(&u, e);
 }
 
 char *column_text(struct arena *a, sqlite3_stmt *st, int i) {

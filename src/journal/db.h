@@ -67,6 +67,13 @@ int query(struct journal *j, enum query_name q, const struct arg *v, size_t n, s
 int query_next(struct journal *j, sqlite3_stmt *st, struct err *e);
 /* Runs q to its end; the number of rows it changed. */
 int query_run(struct journal *j, enum query_name q, const struct arg *v, size_t n, struct err *e);
+/* One row, in a transaction of its own; *ret_id (may be NULL) is its number. */
+int row_insert(struct journal *j, const char *doing, enum query_name q, const struct arg *v,
+               size_t n, int64_t *ret_id, struct err *e);
+/* The end of one that is open: its number, state, note and the time are q's arguments. -ENOENT when
+ * there is none ("what" of that number). */
+int row_end(struct journal *j, const char *doing, enum query_name q, const char *what, int64_t id,
+            const char *state, const char *note, struct err *e);
 /* Column i in the arena, NULL for SQL NULL. */
 char *column_text(struct arena *a, sqlite3_stmt *st, int i);
 

@@ -1,5 +1,3 @@
-#include <errno.h>
-
 #include "base/clock.h"
 #include "journal/db.h"
 
@@ -9,32 +7,15 @@ enum { MOVES_SINCE = 2 }; /* schema version */
 
 int journal_move_begin(struct journal *j, const char *run, const struct journal_move *m,
                        int64_t *ret_id, struct err *e) {
-    AUTO_USE u = {0};
-    int r = use_write(&u, j, "record a move", e);
-    if (r >= 0)
-        r = query_run(j, Q_MOVE_INSERT,
+    return row_insert(j, "record a move", Q_MOVE_INSERT,
                       ARGS(TEXT(run), TEXT(m->from), TEXT(m->to), TEXT(m->name), TEXT(m->actor),
                            TEXT(m->reason), INT(clock_wall_ms())),
-                      e);
-    int64_t id = r < 0 ? 0 : sqlite3_last_insert_rowid(j->db);
-    if (r >= 0)
-        r = use_commit(&u, e);
-    if (r >= 0)
-        *ret_id = id;
-    return r;
+                      ret_id, e);
 }
 
 int journal_move_end(struct journal *j, int64_t id, const char *state, const char *note,
                      struct err *e) {
-    AUTO_USE u = {0};
-    int r = use_write(&u, j, "record the end of a move", e);
-    if (r >= 0)
-        r = query_run(j, Q_MOVE_END, ARGS(INT(id), TEXT(state), TEXT(note), INT(clock_wall_ms())),
-                      e);
-    if (r == 0)
-        return err_set(e, -ENOENT, "journal %s: move %lld is not under way", j->path,
-                       (long long)id);
-    return r < 0 ? r : use_commit(&u, e);
+    return row_end(j, "record the end of a move", Q_MOVE_END, "move", id, state, note, e);
 }
 
 static struct journal_move read_move(struct arena *a, sqlite3_stmt *st) {
@@ -72,13 +53,9 @@ int journal_moves(struct journal *j, struct arena *a, const char *run, struct jo
 
 int journal_approve(struct journal *j, const char *run, const char *gate, const char *actor,
                     const char *reason, struct err *e) {
-    AUTO_USE u = {0};
-    int r = use_write(&u, j, "record an approval", e);
-    if (r >= 0)
-        r = query_run(j, Q_APPROVAL_INSERT,
+    return row_insert(j, "record an approval", Q_APPROVAL_INSERT,
                       ARGS(TEXT(run), TEXT(gate), TEXT(actor), TEXT(reason), INT(clock_wall_ms())),
-                      e);
-    return r < 0 ? r : use_commit(&u, e);
+                      NULL, e);
 }
 
 static struct journal_approval read_approval(struct arena *a, sqlite3_stmt *st) {

@@ -98,32 +98,15 @@ int journal_runs(struct journal *j, struct arena *a, struct journal_run **ret, s
 
 int journal_step_begin(struct journal *j, const char *run, const char *stage, const char *what,
                        const char *detail, int64_t *ret_id, struct err *e) {
-    AUTO_USE u = {0};
-    int r = use_write(&u, j, "record a step", e);
-    if (r >= 0)
-        r = query_run(j, Q_STEP_INSERT,
-                      ARGS(TEXT(run_or_null(run)), TEXT(stage), TEXT(what), TEXT(detail),
-                           INT(clock_wall_ms())),
-                      e);
-    int64_t id = r < 0 ? 0 : sqlite3_last_insert_rowid(j->db);
-    if (r >= 0)
-        r = use_commit(&u, e);
-    if (r >= 0)
-        *ret_id = id;
-    return r;
+    return row_insert(
+        j, "record a step", Q_STEP_INSERT,
+        ARGS(TEXT(run_or_null(run)), TEXT(stage), TEXT(what), TEXT(detail), INT(clock_wall_ms())),
+        ret_id, e);
 }
 
 int journal_step_end(struct journal *j, int64_t id, const char *state, const char *note,
                      struct err *e) {
-    AUTO_USE u = {0};
-    int r = use_write(&u, j, "record the end of a step", e);
-    if (r >= 0)
-        r = query_run(j, Q_STEP_END, ARGS(INT(id), TEXT(state), TEXT(note), INT(clock_wall_ms())),
-                      e);
-    if (r == 0)
-        return err_set(e, -ENOENT, "journal %s: there is no open step %lld", j->path,
-                       (long long)id);
-    return r < 0 ? r : use_commit(&u, e);
+    return row_end(j, "record the end of a step", Q_STEP_END, "step", id, state, note, e);
 }
 
 static struct journal_step read_step(struct arena *a, sqlite3_stmt *st) {
