@@ -5,10 +5,8 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/queue.h"
-#include "kube/page.h"
 #include "migrate/apply.h"
 #include "migrate/follow_impl.h"
-#include "migrate/join.h"
 #include "migrate/renew.h"
 #include "migrate/unclassified.h"
 #include "migrate/world_impl.h"
@@ -19,16 +17,12 @@ enum {
     TICK_MS = 50,
     TELL_MS = 1000,
     SAVE_MS = 5000,
-    HOUR_MS = 3600000,
     READ_PAUSE_MS = 500,
     READ_PAUSE_MAX_MS = 15000,
     AGAIN_MS = 60000,
     DEFINITION_MS = 2000,
-    REREAD_MS = HOUR_MS, /* all of it is compared once an hour, whatever was heard */
+    REREAD_MS = FOLLOW_HOUR_MS, /* all of it is compared once an hour, whatever was heard */
 };
-
-/* What tells the age of a source over restarts: a kind that every API server has. */
-#define MARK_KEY "/ConfigMap"
 
 struct follow *follow_new(const struct follow_opts *o) {
     struct follow *f = xcalloc(1, sizeof *f);
@@ -89,27 +83,6 @@ void follow_is_well(struct follow *f) {
     atomic_store(&f->broken_ms, 0);
 }
 
-void follow_schemas(struct world *w, const struct kind *k) {
-    if (!k->schema_known && w->schemas)
-        schemas_settle(w->schemas, w->kinds, w->n_kinds, k);
-}
-
-void follow_went_back(struct follow *f, const char *plural, uint64_t was, uint64_t is) {
-    if (atomic_exchange(&f->restored, true))
-        return;
-    pthread_mutex_lock(&f->lock);
-    snprintf(
-        f->restored_why, sizeof f->restored_why,
-        "the source's resourceVersion of %s went back from %llu to %llu: it was restored to an "
-        "older state; nothing is carried until `tandem approve restore` says that this state "
-        "is the true one",
-        plural, (unsigned long long)was, (unsigned long long)is);
-    log_error("%s", f->restored_why);
-    if (f->q)
-        changes_freeze(f->q, true);
-    pthread_mutex_unlock(&f->lock);
-}
-
 static void set_state(struct follow *f, enum follow_state state) {
     pthread_mutex_lock(&f->lock);
     bool changed = f->state != state;
@@ -117,53 +90,6 @@ static void set_state(struct follow *f, enum follow_state state) {
     pthread_mutex_unlock(&f->lock);
     if (changed && f->o.tell)
         f->o.tell(f->o.tell_ctx);
-}
-
-/* --- the source's age --- */
-
-static void mark(struct follow *f, const struct kind *k, uint64_t number) {
-    char key[512];
-    snprintf(key, sizeof key, "%s/%s", k->src->group, k->src->kind);
-    uint64_t was = (uint64_t)(uintptr_t)map_get(f->marks, key);
-    if (number <= was)
-        return;
-    map_put(f->marks, map_has(f->marks, key) ? key : arena_strdup(f->a, key),
-            (void *)(uintptr_t)number);
-}
-
-static const char *fact_key(const struct follow *f) {
-    return f->o.world.src_slot == 'b' ? "follow.rv.b" : "follow.rv.a";
-}
-
-static void save_age(struct follow *f) {
-    char text[24];
-    uint64_t n = 0;
-    for (size_t i = 0; i < f->n_watch; i++)
-        if (str_eq(f->watch[i].kind->src->kind, "ConfigMap") && !*f->watch[i].kind->src->group)
-            n = atomic_load(&f->watch[i].number);
-    snprintf(text, sizeof text, "%llu", (unsigned long long)n);
-    struct err e = {0};
-    if (n && !atomic_load(&f->restored) &&
-        journal_set(f->o.world.journal, fact_key(f), text, &e) < 0)
-        log_debug("%s", err_msg(&e));
-}
-
-/* Each kind against what was seen of it before. */
-static void check_age(struct follow *f, const struct world *w) {
-    AUTO_ARENA a = arena_new();
-    char *saved = NULL;
-    if (journal_get(f->o.world.journal, a, fact_key(f), &saved, NULL) < 0)
-        saved = NULL;
-    for (size_t i = 0; i < world_kinds(w, &(const struct kind *){NULL}); i++) {
-        const struct kind *k = world_kind_at(w, i);
-        char key[512];
-        snprintf(key, sizeof key, "%s/%s", k->src->group, k->src->kind);
-        uint64_t was = (uint64_t)(uintptr_t)map_get(f->marks, key), is = follow_rv(k->rv);
-        if (str_eq(key, MARK_KEY))
-            was = MAX(was, follow_rv(saved));
-        if (is && is < was)
-            follow_went_back(f, k->src->plural, was, is);
-    }
 }
 
 /* --- reading --- */
@@ -181,7 +107,7 @@ static int read_guard(struct follow *f, struct err *e) {
     follow_guard_reset(f->guard, NULL, NULL);
     char *since = NULL;
     AUTO_ARENA a = arena_new();
-    int64_t from = clock_wall_ms() - HOUR_MS;
+    int64_t from = clock_wall_ms() - FOLLOW_HOUR_MS;
     int r = journal_get(f->o.world.journal, a, "follow.approved", &since, e);
     if (r >= 0)
         r = journal_deleted_since(f->o.world.journal, f->o.world.run, slot,
@@ -217,22 +143,6 @@ static int catch_up(struct follow *f, struct world *w, struct err *e) {
     return r < 0 ? r : world_applied(w, e);
 }
 
-/* Where the source stands now that everything was read. Kinds of other stores (aggregated APIs)
- * have numbers of their own, which are asked about once too often, or not. */
-static uint64_t age_now(struct follow *f, const struct world *w) {
-    AUTO_ARENA a = arena_new();
-    const struct kind *k = world_kind_of(w, "", "ConfigMap");
-    struct kube_list_opts lo = {.limit = 1, .metadata_only = true, .cancel = &f->stop};
-    yyjson_val *items;
-    if (!k)
-        return 0;
-    lo.namespace = join_namespace(w, k);
-    struct kube_pager *p = kube_pager_new(f->o.world.src, k->src, &lo);
-    uint64_t n = kube_pager_next(p, a, &items, NULL) >= 0 ? follow_rv(kube_pager_rv(p)) : 0;
-    kube_pager_free(p);
-    return n;
-}
-
 static void tell_unseen(const struct world *w) {
     for (const char *const *api = kube_discovery_failed(world_discovery(w, false)); api && *api;
          api++)
@@ -250,7 +160,7 @@ static int read_both(struct follow *f, struct err *e) {
     r = world_read(w, e);
     if (r >= 0) {
         unclassified_decide(w, UNCLASSIFIED_HOLD);
-        check_age(f, w);
+        follow_age_check(f, w);
         r = atomic_load(&f->restored) ? 0 : catch_up(f, w, e);
     }
     if (r >= 0)
@@ -259,7 +169,7 @@ static int read_both(struct follow *f, struct err *e) {
         world_free(w);
         return r;
     }
-    f->as_of = age_now(f, w);
+    f->as_of = follow_age_now(f, w);
     const char *const *unseen = kube_discovery_failed(world_discovery(w, false));
     tell_unseen(w);
     if (unseen && *unseen)
@@ -365,7 +275,7 @@ static void take_down(struct follow *f, uint64_t behind_ms) {
     struct world *w = TAKE(f->w);
     f->state = FOLLOW_READING;
     for (size_t i = 0; i < f->n_watch; i++) {
-        mark(f, f->watch[i].kind, atomic_load(&f->watch[i].number));
+        follow_age_mark(f, f->watch[i].kind, atomic_load(&f->watch[i].number));
         arena_free(f->watch[i].a);
     }
     xfree(TAKE(f->watch));
@@ -384,7 +294,7 @@ static void end_live(struct follow *f) {
     changes_close(f->q);
     workers_join(TAKE(f->carriers));
     workers_join(TAKE(f->watchers));
-    save_age(f);
+    follow_age_save(f);
     uint64_t now = clock_now_ms();
     take_down(f, c.oldest_ms ? now - c.oldest_ms : now);
     atomic_store(&f->pause.stop, stops(f));
@@ -410,18 +320,6 @@ static bool is_time_to_reread(struct follow *f, uint64_t since) {
            now - since > (uint64_t)REREAD_MS;
 }
 
-/* A person has said that the older state is the true one: what is known of newer ones is forgotten.
- */
-static void accept_age(struct follow *f) {
-    struct err e = {0};
-    atomic_store(&f->accepted, false);
-    map_free(f->marks);
-    f->marks = map_new();
-    if (journal_set(f->o.world.journal, fact_key(f), NULL, &e) < 0)
-        log_warn("%s", err_msg(&e));
-    atomic_store(&f->restored, false);
-}
-
 static void tick(struct follow *f, uint64_t *told, uint64_t *saved) {
     uint64_t now = clock_now_ms();
     set_state(f, state_now(f));
@@ -432,7 +330,7 @@ static void tick(struct follow *f, uint64_t *told, uint64_t *saved) {
             f->o.tell(f->o.tell_ctx);
     }
     if (now - *saved >= SAVE_MS) {
-        save_age(f);
+        follow_age_save(f);
         *saved = now;
     }
 }
@@ -447,7 +345,7 @@ static void live(struct follow *f) {
     atomic_store(&f->reread, false);
     end_live(f);
     if (atomic_load(&f->accepted))
-        accept_age(f);
+        follow_age_accept(f);
 }
 
 int follow_run(struct follow *f, struct err *e) {
@@ -461,125 +359,4 @@ int follow_run(struct follow *f, struct err *e) {
     }
     set_state(f, FOLLOW_STOPPED);
     return r == -ESTOPPED ? 0 : r;
-}
-
-/* --- looking and asking --- */
-
-void follow_status(struct follow *f, struct follow_status *ret) {
-    uint64_t now = clock_now_ms(), heard = atomic_load(&f->heard_ms);
-    *ret = (struct follow_status){.carried = atomic_load(&f->carried),
-                                  .deleted = atomic_load(&f->deleted),
-                                  .unchanged = atomic_load(&f->unchanged),
-                                  .relists = atomic_load(&f->relists),
-                                  .readings = atomic_load(&f->readings),
-                                  .heard_ms = heard ? now - heard : 0};
-    pthread_mutex_lock(&f->lock);
-    ret->state = f->state;
-    if (f->q) {
-        struct changes_count c;
-        changes_count(f->q, &c);
-        ret->pending = c.pending;
-        ret->failing = c.failing;
-        ret->asks = c.asks;
-        ret->blocked = c.blocked;
-        ret->oldest_ms = c.oldest_ms;
-        snprintf(ret->why, sizeof ret->why, "%s", c.why);
-    }
-    uint64_t broken = f->state == FOLLOW_BROKEN ? atomic_load(&f->broken_ms) : 0;
-    if (f->behind_ms)
-        ret->oldest_ms = MAX(ret->oldest_ms, now - f->behind_ms);
-    if (broken && broken < now) /* what is not heard may have waited since then */
-        ret->oldest_ms = MAX(ret->oldest_ms, now - broken);
-    for (size_t i = 0; i < f->n_watch; i++)
-        ret->watches += atomic_load(&f->watch[i].open);
-    if (atomic_load(&f->restored))
-        snprintf(ret->why, sizeof ret->why, "%s", f->restored_why);
-    else if (f->state == FOLLOW_BROKEN &&
-             !(f->log && follow_log_broken(f->log, ret->why, sizeof ret->why)))
-        snprintf(ret->why, sizeof ret->why, "%s", err_msg(&f->broken));
-    pthread_mutex_unlock(&f->lock);
-}
-
-static bool matches(void *ctx, const struct pending *p) {
-    const char *what = ctx;
-    return str_eq(what, "deletes") || str_eq(what, p->ref) || str_eq(what, p->kind->src->kind) ||
-           str_eq(what, p->kind->src->plural);
-}
-
-static void reset_guard(struct follow *f, const char *what) {
-    char now[24];
-    struct err e = {0};
-    const struct kind *k = NULL;
-    for (size_t i = 0; f->w && i < world_kinds(f->w, &(const struct kind *){NULL}); i++)
-        if (str_eq(what, world_kind_at(f->w, i)->src->kind) ||
-            str_eq(what, world_kind_at(f->w, i)->src->plural))
-            k = world_kind_at(f->w, i);
-    if (k)
-        follow_guard_reset(f->guard, k->src->group, k->src->kind);
-    if (!str_eq(what, "deletes"))
-        return;
-    follow_guard_reset(f->guard, NULL, NULL);
-    snprintf(now, sizeof now, "%lld", (long long)clock_wall_ms());
-    if (journal_set(f->o.world.journal, "follow.approved", now, &e) < 0)
-        log_debug("%s", err_msg(&e));
-}
-
-/* It is read then, and what lacks in it is under the guard. */
-static int approve_restore(struct follow *f, struct err *e) {
-    if (!atomic_load(&f->restored))
-        return err_set(e, -ENOENT, "the source has not gone back to an older state");
-    atomic_store(&f->accepted, true);
-    return 1;
-}
-
-int follow_approve(struct follow *f, const char *what, struct err *e) {
-    if (str_eq(what, "restore"))
-        return approve_restore(f, e);
-    pthread_mutex_lock(&f->lock);
-    size_t n = f->q ? changes_approve(f->q, matches, (void *)(uintptr_t)what) : 0;
-    if (n)
-        reset_guard(f, what);
-    pthread_mutex_unlock(&f->lock);
-    return n ? (int)n : err_set(e, -ENOENT, "nothing waits for an approval of \"%s\"", what);
-}
-
-void follow_each_held(struct follow *f, size_t n,
-                      void (*fn)(void *ctx, const char *ref, bool asks, const char *why),
-                      void *ctx) {
-    pthread_mutex_lock(&f->lock);
-    if (f->q)
-        changes_each_held(f->q, n, fn, ctx);
-    pthread_mutex_unlock(&f->lock);
-}
-
-static int not_in_step(const struct follow_status *st, int code, struct err *e) {
-    return err_set(e, code,
-                   "the destination is not in step: %llu changes pending, %llu deletes ask, %llu "
-                   "objects blocked%s%s",
-                   (unsigned long long)st->pending, (unsigned long long)st->asks,
-                   (unsigned long long)st->blocked, *st->why ? ": " : "", st->why);
-}
-
-int follow_drain(struct follow *f, uint64_t max_ms, struct http_cancel *cancel, struct err *e) {
-    uint64_t end = clock_now_ms() + max_ms, readings = atomic_load(&f->readings);
-    struct follow_status st;
-    follow_status(f, &st);
-    readings += !f->q; /* one that has begun already does not count */
-    follow_reread(f, 0);
-    while (clock_now_ms() < end) {
-        follow_status(f, &st);
-        bool fresh = st.readings > readings;
-        bool waits = atomic_load(&f->restored);
-        bool settled =
-            fresh && (!st.pending || waits) && (st.state == FOLLOW_LIVE || st.state == FOLLOW_ASKS);
-        if (settled)
-            return st.asks || st.blocked || st.state == FOLLOW_ASKS ? not_in_step(&st, -EBUSY, e)
-                                                                    : 0;
-        if (st.state == FOLLOW_STOPPED || (cancel && atomic_load(&cancel->stop)))
-            return err_set(e, -ESTOPPED, "stopped before both were equal");
-        if (!fresh)
-            follow_reread(f, 0);
-        clock_sleep_ms(TICK_MS);
-    }
-    return not_in_step(&st, -ETIMEDOUT, e);
 }

@@ -2,7 +2,7 @@
 #include "base/map.h"
 #include "migrate/follow_impl.h"
 
-enum { HOUR_MS = 3600000, MAX_DEFAULT = 20, PERCENT_DEFAULT = 5 };
+enum { MAX_DEFAULT = 20, PERCENT_DEFAULT = 5 };
 
 /* What would take other things along, or what nobody would make again. */
 static const struct {
@@ -71,7 +71,7 @@ static void add(struct tally *t, int64_t at_ms) {
 
 static void drop_old(struct tally *t, int64_t now_ms) {
     size_t old = 0;
-    while (old < t->n && t->at[old] < now_ms - HOUR_MS)
+    while (old < t->n && t->at[old] < now_ms - FOLLOW_HOUR_MS)
         old++;
     if (old) {
         t->n -= old;

@@ -1,5 +1,6 @@
-/* Inside of following: life and reading (follow.c), watches (follow_watch.c), one change
- * (follow_carry.c), the guard of deletes (follow_guard.c), the journal (follow_log.c). */
+/* Inside of following: life and reading (follow.c), the source's age (follow_age.c), watches
+ * (follow_watch.c), one change (follow_carry.c), the guard of deletes (follow_guard.c), the journal
+ * (follow_log.c), what others ask (follow_ask.c). */
 #pragma once
 
 #include <pthread.h>
@@ -44,6 +45,8 @@ void follow_guard_note(struct follow_guard *g, const char *group, const char *ki
 void follow_guard_reset(struct follow_guard *g, const char *group, const char *kind);
 
 /* --- all of it --- */
+
+enum { FOLLOW_HOUR_MS = 3600000 };
 
 struct follow_watch {
     struct follow *f;
@@ -91,16 +94,29 @@ void follow_reread(struct follow *f, uint64_t in_ms);
 /* A cluster does not answer: told in the status until it does. */
 void follow_is_broken(struct follow *f, const struct err *e);
 void follow_is_well(struct follow *f);
-/* The source's resourceVersion of a kind is lower than it was. */
-void follow_went_back(struct follow *f, const char *plural, uint64_t was, uint64_t is);
 bool follow_pauses(struct follow *f);
 
-/* The schemas that a body of this kind is judged by, where none of its group was looked at yet. */
-void follow_schemas(struct world *w, const struct kind *k);
 /* Thread of one watch. */
 void follow_watch_run(void *ctx, size_t index);
-/* A resourceVersion as a number; 0 when it is none. */
-uint64_t follow_rv(const char *rv);
 
 /* Thread that carries. */
 void follow_carry_run(void *ctx, size_t index);
+
+/* --- the source's age (follow_age.c) --- */
+
+/* A resourceVersion as a number; 0 when it is none. */
+uint64_t follow_rv(const char *rv);
+/* The source's resourceVersion of a kind is lower than it was: nothing is carried from now on. */
+void follow_went_back(struct follow *f, const char *plural, uint64_t was, uint64_t is);
+/* The newest that a watch of the kind has seen, for the readings to come. */
+void follow_age_mark(struct follow *f, const struct kind *k, uint64_t number);
+/* One of them into the journal, for later processes. */
+void follow_age_save(struct follow *f);
+/* What was read just now against both. */
+void follow_age_check(struct follow *f, const struct world *w);
+/* Where the source stands; 0: not known. Kinds of other stores (aggregated APIs) have numbers of
+ * their own, which are asked about once too often, or not. */
+uint64_t follow_age_now(struct follow *f, const struct world *w);
+/* A person has said that the older state is the true one: what is known of newer ones is forgotten.
+ */
+void follow_age_accept(struct follow *f);

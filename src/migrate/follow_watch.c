@@ -19,11 +19,6 @@ enum {
     REF_MAX = 1024,
 };
 
-uint64_t follow_rv(const char *rv) {
-    uint64_t n;
-    return rv && str_u64(rv, &n) == 0 ? n : 0;
-}
-
 static const char *ref_of(const struct kind *k, yyjson_val *item, char out[REF_MAX]) {
     const char *ns = json_str(item, "metadata", "namespace");
     const char *name = json_str(item, "metadata", "name");
@@ -230,11 +225,6 @@ static bool is_refused(const struct err *e) {
     return e->http == 401 || e->http == 403 || e->http == 405 || e->http == 406;
 }
 
-/* Its definition is gone, or its API. */
-static bool is_kind_gone(int r) {
-    return r == -ENOENT;
-}
-
 void follow_watch_run(void *ctx, size_t index) {
     struct follow *f = ctx;
     struct follow_watch *t = &f->watch[index];
@@ -245,7 +235,7 @@ void follow_watch_run(void *ctx, size_t index) {
         int r = t->polled ? poll_once(t, &e) : watch_and_look(t, &e);
         if (follow_pauses(f))
             break;
-        if (is_kind_gone(r)) {
+        if (r == -ENOENT) { /* its definition is gone, or its API */
             follow_reread(f, PAUSE_MAX_MS);
             return;
         }

@@ -177,8 +177,7 @@ void record_look(struct world *w, struct arena *a, struct arena *tmp, struct obj
                  yyjson_val *src, yyjson_val *dst) {
     struct err why = {0};
     arena_reset(tmp);
-    if (w->schemas)
-        schemas_settle(w->schemas, w->kinds, w->n_kinds, o->kind);
+    world_settle_schema(w, o->kind);
     /* A patch of the user's that does not fit this object blocks it, not everything. */
     o->broken = world_judge(w, o, a, tmp, src, dst, &why) < 0;
     if (o->broken)

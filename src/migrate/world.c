@@ -285,6 +285,11 @@ void world_free(struct world *w) {
     xfree(w);
 }
 
+void world_settle_schema(struct world *w, const struct kind *k) {
+    if (w->schemas)
+        schemas_settle(w->schemas, w->kinds, w->n_kinds, k);
+}
+
 int world_read(struct world *w, struct err *e) {
     read_service_ranges(w);
     int r = inventory_read(w, e);

@@ -77,6 +77,9 @@ int inventory_offline(struct world *w, const struct world_side *src, const struc
                       struct err *e);
 /* Who wrote what in the destination; again after more was written. */
 int world_read_journal(struct world *w, struct err *e);
+/* The schemas that bodies of this kind are judged by, where none of its group was looked at yet:
+ * asks both clusters then. Any thread. */
+void world_settle_schema(struct world *w, const struct kind *k);
 /* After the last record: from here on world_find() and world_by_uid() answer. */
 void world_index(struct world *w);
 /* What reading does with each object that no rule skips: its digest, under the plan's salt, and
