@@ -57,11 +57,15 @@ static int spawn(const struct proc_run *p, struct child *c, struct err *e) {
     posix_spawn_file_actions_adddup2(&fa, er[1], 2);
     if (p->dir)
         posix_spawn_file_actions_addchdir_np(&fa, p->dir);
-    sigset_t none;
+    sigset_t none, usual; /* what this process ignores is none of the child's */
     sigemptyset(&none);
+    sigemptyset(&usual);
+    sigaddset(&usual, SIGPIPE);
     posix_spawnattr_setpgroup(&at, 0);
     posix_spawnattr_setsigmask(&at, &none);
-    posix_spawnattr_setflags(&at, POSIX_SPAWN_SETPGROUP | POSIX_SPAWN_SETSIGMASK);
+    posix_spawnattr_setsigdefault(&at, &usual);
+    posix_spawnattr_setflags(&at, POSIX_SPAWN_SETPGROUP | POSIX_SPAWN_SETSIGMASK |
+                                      POSIX_SPAWN_SETSIGDEF);
     AUTO_STRVEC env = {0};
     fill_env(&env, p->env);
     int r = posix_spawnp(&c->pid, p->argv[0], &fa, &at, (char *const *)(uintptr_t)p->argv, env.v);
@@ -76,9 +80,25 @@ static int spawn(const struct proc_run *p, struct child *c, struct err *e) {
     return r ? err_errno(e, r, "cannot run %s", p->argv[0]) : 0;
 }
 
+/* write() that says EPIPE whatever the process does about SIGPIPE: a child may end without reading.
+ */
+static ssize_t write_quietly(int fd, const char *p, size_t n) {
+    sigset_t broken, old;
+    sigemptyset(&broken);
+    sigaddset(&broken, SIGPIPE);
+    MUST(pthread_sigmask(SIG_BLOCK, &broken, &old) == 0);
+    ssize_t r = write(fd, p, n);
+    int why = errno;
+    if (r < 0 && why == EPIPE)
+        sigtimedwait(&broken, NULL, &(struct timespec){0}); /* what it has raised in this thread */
+    MUST(pthread_sigmask(SIG_SETMASK, &old, NULL) == 0);
+    errno = why;
+    return r;
+}
+
 static void feed(const struct proc_run *p, struct child *c) {
     if (c->fed < p->input_len) {
-        ssize_t n = write(c->in, p->input + c->fed, p->input_len - c->fed);
+        ssize_t n = write_quietly(c->in, p->input + c->fed, p->input_len - c->fed);
         if (n > 0)
             c->fed += (size_t)n;
         else if (n < 0 && errno != EAGAIN && errno != EINTR)
