@@ -91,6 +91,7 @@ int session_hold(struct session *s, unsigned slots, struct err *e) {
         if (slots & (i ? NEED_B : NEED_A) && s->cluster[i])
             r = hold_one(s, i, e);
     session_patience(s, false);
+    s->refused = r == -EGUARD;
     return r;
 }
 

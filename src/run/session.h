@@ -57,7 +57,8 @@ struct session {
     bool without_digests, read_made; /* see world_opts; before session_world() */
     struct lease *lease[2];          /* of the clusters that are written to (holding.h); or NULL */
     unsigned without_lease;          /* NEED_A, NEED_B: none could be had, which was said */
-    bool take_over;                  /* the way back from a holder that hangs: see holding.h */
+    bool refused;   /* another process writes to a cluster: session_hold() has said so last */
+    bool take_over; /* the way back from a holder that hangs: see holding.h */
 };
 
 int session_open(const struct session_opts *o, unsigned needs, struct session **ret, struct err *e);
