@@ -56,6 +56,9 @@ struct follow_watch {
     atomic_uint_fast64_t number; /* of rv; 0: none that can be compared */
     bool told;                   /* of an event, by the watch that is open; its thread's own */
     bool polled;                 /* not watched: listed and compared once a minute */
+    bool was_open;               /* a watch has worked once */
+    bool looked;                 /* after the last watch the kind could be listed */
+    uint64_t denied_ms;          /* clock: since when watching is forbidden; 0: it is not */
     atomic_bool failing;
     atomic_bool open;
 };

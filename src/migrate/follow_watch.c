@@ -16,6 +16,7 @@ enum {
     PAUSE_MAX_MS = 3000,
     SHORT_MS = 1000, /* a watch that ended before that, without an event, was none */
     POLL_MS = 60000,
+    DENIED_MS = 20000,
     REF_MAX = 1024,
 };
 
@@ -48,11 +49,18 @@ static void put(struct follow_watch *t, yyjson_val *item, bool gone) {
 }
 
 static void note_rv(struct follow_watch *t, const char *rv) {
+    uint64_t n = follow_rv(rv);
+    if (n > atomic_load(&t->number))
+        atomic_store(&t->number, n);
+}
+
+/* A list is of the newest state there is, so an older one tells of a restore. Events tell nothing:
+ * a watch goes on from where it was, which may be before the last list. */
+static void judge_rv(struct follow_watch *t, const char *rv) {
     uint64_t n = follow_rv(rv), was = atomic_load(&t->number);
     if (n && n < was)
         follow_went_back(t->f, t->kind->src->plural, was, n);
-    if (n > was)
-        atomic_store(&t->number, n);
+    note_rv(t, rv);
 }
 
 static int on_event(void *ctx, enum kube_event ev, yyjson_val *object, struct err *e) {
@@ -139,7 +147,7 @@ static int relist(struct follow_watch *t, struct err *e) {
     int r = kube_list(f->o.world.src, a, t->kind->src, &lo, &fn, &rv, e);
     if (r >= 0) {
         atomic_fetch_add(&f->relists, 1);
-        note_rv(t, rv);
+        judge_rv(t, rv);
         if (!atomic_load(&f->restored)) /* else its absence may be the backup's age */
             put_missing(&l);
         t->rv = arena_strdup(t->a, rv);
@@ -163,7 +171,7 @@ static int look_at_age(struct follow_watch *t, struct err *e) {
     yyjson_val *items;
     int r = kube_pager_next(p, a, &items, e);
     if (r >= 0)
-        note_rv(t, kube_pager_rv(p));
+        judge_rv(t, kube_pager_rv(p));
     kube_pager_free(p);
     return r;
 }
@@ -204,6 +212,7 @@ static int watch_and_look(struct follow_watch *t, struct err *e) {
     if (follow_pauses(f))
         return 0;
     int n = look_at_age(t, &age);
+    t->looked = n >= 0;
     if (n < 0) {
         *e = age;
         return n;
@@ -220,9 +229,34 @@ static int poll_once(struct follow_watch *t, struct err *e) {
     return r < 0 || follow_pauses(t->f) || atomic_load(&t->f->restored) ? r : relist(t, e);
 }
 
-/* Who may not watch may list all the same. */
-static bool is_refused(const struct err *e) {
-    return e->http == 401 || e->http == 403 || e->http == 405 || e->http == 406;
+/* Who may not watch may list all the same. An API server that has just started does not know yet
+ * who may what: where watching has worked it is not given up at once, and never where listing is
+ * forbidden as well. */
+static bool is_refused(struct follow_watch *t, int r, const struct err *e) {
+    bool denied = r < 0 && t->looked && (e->http == 401 || e->http == 403);
+    uint64_t now = clock_now_ms();
+    if (!denied)
+        t->denied_ms = 0;
+    else if (!t->denied_ms)
+        t->denied_ms = now;
+    return (denied && (!t->was_open || now - t->denied_ms > DENIED_MS)) ||
+           (r < 0 && (e->http == 405 || e->http == 406));
+}
+
+/* What was forbidden is tried again each time that the kind was listed instead. */
+static void watch_or_poll(struct follow_watch *t, int r, const struct err *e) {
+    if (t->polled) {
+        t->polled = !(t->denied_ms && r >= 0);
+        return;
+    }
+    uint64_t since = t->denied_ms;
+    t->was_open = t->was_open || r >= 0 || t->told;
+    t->polled = is_refused(t, r, e);
+    if (t->polled && (!since || t->was_open)) /* said once */
+        log_warn("%s is not watched, but listed once a minute: %s", t->kind->src->plural,
+                 err_msg(e));
+    if (t->polled)
+        t->was_open = false;
 }
 
 void follow_watch_run(void *ctx, size_t index) {
@@ -239,11 +273,7 @@ void follow_watch_run(void *ctx, size_t index) {
             follow_reread(f, PAUSE_MAX_MS);
             return;
         }
-        if (r < 0 && !t->polled && is_refused(&e)) {
-            log_warn("%s is not watched, but listed once a minute: %s", t->kind->src->plural,
-                     err_msg(&e));
-            t->polled = true;
-        }
+        watch_or_poll(t, r, &e);
         atomic_store(&t->failing, r < 0);
         if (r < 0)
             follow_is_broken(f, &e);

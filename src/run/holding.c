@@ -86,11 +86,13 @@ int session_hold(struct session *s, unsigned slots, struct err *e) {
     int r = 0;
     if (s->o.read_only)
         return 0;
-    session_patience(s, !s->take_over);
+    if (!s->take_over)
+        session_patience(s, true);
     for (int i = 0; i < 2 && r >= 0; i++)
         if (slots & (i ? NEED_B : NEED_A) && s->cluster[i])
             r = hold_one(s, i, e);
-    session_patience(s, false);
+    if (!s->take_over)
+        session_patience(s, false);
     s->refused = r == -EGUARD;
     return r;
 }

@@ -310,6 +310,8 @@ int session_world(struct session *s, void (*progress)(void *, const char *, size
 enum { PATIENCE_MS = 60000 };
 
 void session_patience(struct session *s, bool on) {
+    s->patience += on ? 1 : -1;
+    on = s->patience > 0;
     for (size_t i = 0; i < COUNT_OF(s->cluster); i++)
         if (s->cluster[i])
             kube_client_set_patience(s->cluster[i], on ? PATIENCE_MS : 0, on ? &s->cancel : NULL);
@@ -358,16 +360,14 @@ int session_world_of(struct session *s, const uint8_t *plan_salt,
     wo.progress = progress;
     wo.progress_ctx = ctx;
     struct world *w;
-    r = world_new(&wo, &w, e);
-    if (r < 0)
-        return r;
     session_patience(s, true);
-    r = world_read(w, e);
+    r = world_new(&wo, &w, e);
+    int read = r < 0 ? r : world_read(w, e);
     session_patience(s, false);
-    if (r < 0) {
+    if (r >= 0 && read < 0)
         world_free(w);
-        return r;
-    }
+    if (read < 0)
+        return read;
     *ret = w;
     return 0;
 }

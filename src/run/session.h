@@ -58,6 +58,7 @@ struct session {
     struct lease *lease[2];          /* of the clusters that are written to (holding.h); or NULL */
     unsigned without_lease;          /* NEED_A, NEED_B: none could be had, which was said */
     bool refused;   /* another process writes to a cluster: session_hold() has said so last */
+    int patience;   /* see session_patience() */
     bool take_over; /* the way back from a holder that hangs: see holding.h */
 };
 
@@ -89,9 +90,9 @@ int session_world(struct session *s, void (*progress)(void *, const char *, size
 int session_world_opts(struct session *s, const uint8_t *plan_salt, struct world_opts *ret,
                        struct err *e);
 
-/* Until it is called with false: bear that an API server restarts or cannot keep up, as long as a
- * minute at a time. For what reads and writes much and could not go on in the midst of it; never
- * for the way back. */
+/* Until it is called with false as often as with true: bear that an API server restarts or cannot
+ * keep up, as long as a minute at a time. For what reads and writes much and could not go on in the
+ * midst of it; never for the way back. */
 void session_patience(struct session *s, bool on);
 
 /* The open run, begun when there is none. Pins both slots. */

@@ -278,7 +278,17 @@ static int (*const works[RUN_STAGES])(struct upgrade *u, struct err *e) = {
     [RUN_BAKE] = work_bake,           [RUN_RETIRE] = work_retire,
 };
 
+/* Does it wait for an API server that restarts? Live sync does so by itself, and moving traffic
+ * needs none. */
+static const bool patient[RUN_STAGES] = {
+    [RUN_PREFLIGHT] = true, [RUN_MIGRATE] = true, [RUN_ACTIVATE] = true, [RUN_RETIRE] = true};
+
 int upgrade_work(struct upgrade *u, int to, struct err *e) {
     MUST(works[to]);
-    return works[to](u, e);
+    if (patient[to])
+        session_patience(u->s, true);
+    int r = works[to](u, e);
+    if (patient[to])
+        session_patience(u->s, false);
+    return r;
 }

@@ -70,11 +70,13 @@ def path_of(kind, namespace, name=None):
 
 
 def body_of(kind, namespace, name, n):
+    """Each workload selects its own Pods: else they adopt each other's ReplicaSets."""
     base, _, namespaced, make = KINDS[kind]
+    own = json.loads(json.dumps(make(n)).replace(json.dumps({"app": "c"}), json.dumps({"app": name})))
     return {"apiVersion": base.rpartition("/api/")[2] if base.startswith("/api/") else base[len("/apis/"):],
             "kind": kind,
             "metadata": {"name": name, "labels": {LABEL: str(n)}, **({"namespace": namespace} if namespaced else {})},
-            **make(n)}
+            **own}
 
 
 Change = collections.namedtuple("Change", "at kind namespace name number deleted")
@@ -84,7 +86,7 @@ class Writers:
     """Changes at a rate, each begun when it is due, by some connections. Every object belongs to one of them,
     so that its changes come in order."""
 
-    def __init__(self, api, rate, namespaces, threads=16, seed=1, most=40, kinds=None):
+    def __init__(self, api, rate, namespaces, threads=16, seed=0, most=40, kinds=None):
         self.api, self.rate, self.namespaces, self.most = api, rate, namespaces, most
         self.kinds = list(kinds or KINDS)
         self.random = random.Random(seed)
@@ -166,10 +168,10 @@ class Writers:
     def run(self, seconds):
         for t in self.threads:
             t.start()
-        begin = time.monotonic()
+        begin, first = time.monotonic(), self.number
         end = begin + seconds
         while not self.stop.is_set():
-            due = begin + self.number / self.rate
+            due = begin + (self.number - first) / self.rate
             now = time.monotonic()
             if due >= end:
                 break
@@ -181,7 +183,7 @@ class Writers:
             self.queue.put(None)
         for t in self.threads:
             t.join()
-        return self.number / max(0.001, time.monotonic() - begin)
+        return (self.number - first) / max(0.001, time.monotonic() - begin)
 
 
 class Observer:
@@ -248,12 +250,10 @@ def percentile(values, share):
     return values[min(len(values) - 1, int(len(values) * share))] if values else None
 
 
-def judge(writers, observer, since=0.0):
-    """Lags of all changes that began after `since` (monotonic), and those that never came."""
+def judge(changes, observer):
+    """Their lags, and those that never came."""
     lags, missed = [], []
-    for change in writers.done:
-        if change.at < since:
-            continue
+    for change in changes:
         lag = observer.lag(change)
         if lag is None:
             missed.append(change)

@@ -493,6 +493,10 @@ CASES = [
     ("workload held", held_backend, "=held"),
     ("workload held, and has pods", lambda p: p.workload(b=merge(note(compare_world.HELD, "2"), {
         "spec": {"replicas": 0}, "status": {"readyReplicas": 0, "replicas": 2}})), "!held-acted status"),
+    ("ReplicaSet of a workload that was held", lambda p: (p.workload(), p.add(
+        APPS, "ReplicaSet", "x", only="b", spec={"replicas": 2}, status={"replicas": 2},
+        **merge(note(compare_world.HELD, "2"), owner("Deployment", "web", "b-Deployment-web", APPS)))),
+     "-replicaset-of-deployment"),
     ("held Job has begun", lambda p: p.add(BATCH, "Job", "j", a={"spec": {"suspend": False}}, b=merge(
         note(compare_world.HELD, "false"), {"spec": {"suspend": True}, "status": {"active": 1}})), "!held-acted status"),
 

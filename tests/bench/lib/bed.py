@@ -142,7 +142,8 @@ class Bed:
     def __exit__(self, *_):
         if self.own and not self.keep:
             self.call("down", "--purge")
-        shutil.rmtree(self.work, ignore_errors=True)
+        if not self.keep:
+            shutil.rmtree(self.work, ignore_errors=True)
 
     def reset(self, cluster):
         """A killed server can hold its ports for a moment after it is a zombie: once more then."""
