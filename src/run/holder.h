@@ -33,8 +33,8 @@ void holder_close(struct holder *h); /* NULL is fine */
 
 /* Hands a request to the holder of this journal. args: JSON object text or NULL. *ret_json in a.
  * -ENOENT: nobody listens, or whoever did has ended (the caller acts itself); -ETIMEDOUT: the
- * holder hangs or is frozen (it may still do it when it wakes); -EACCES: it is another user's; else
- * the holder's own error, with its code and text. */
+ * holder hangs or is frozen (when it wakes it drops what it has not begun by then); -EACCES: it is
+ * another user's; else the holder's own error, with its code and text. */
 int holder_ask(const char *journal_path, struct arena *a, const char *verb, const char *args,
                const char *actor, uint32_t timeout_ms, char **ret_json, struct err *e);
 
