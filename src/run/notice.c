@@ -26,6 +26,8 @@ static const struct {
     [NOTICE_BEFORE] = {"before", "StageBegins", "under way", "begins", false},
     [NOTICE_AFTER] = {"after", "StageDone", "done", "is done", false},
     [NOTICE_FAILED] = {"failed", "StageFailed", "failed", "has failed", true},
+    [NOTICE_LEFT] = {"failed", "NothingTakenBack", "failed", "has failed and was left as it is",
+                     true},
     [NOTICE_TERMINAL] = {"terminal", "RunEnded", "ended", "was the end of the run", false},
 };
 
@@ -244,10 +246,20 @@ static void end_all(struct session *s, const struct said *x) {
         log_warn("the history is not signed: %s", err_msg(&e));
 }
 
+/* For a command that has opened none, where a person is waited for: one that is dead costs seconds,
+ * which nobody misses then. */
+static void reach(struct session *s) {
+    struct err e = {0};
+    if (session_reach(s, NEED_CLUSTERS | TOLERATE_DEAD, &e) < 0)
+        log_info("no cluster is told of it: %s", err_msg(&e));
+}
+
 int notice(struct session *s, enum notice_when when, const char *stage, const char *reason,
            const char *evidence, struct err *e) {
     char at[CLOCK_RFC3339_MAX];
-    if (s->o.read_only)
+    bool again = when == NOTICE_FAILED && s->failure_told;
+    s->failure_told = when == NOTICE_LEFT;
+    if (s->o.read_only || again)
         return 0;
     struct said x = {.when = when,
                      .stage = stage,
@@ -257,6 +269,8 @@ int notice(struct session *s, enum notice_when when, const char *stage, const ch
                      .percent = s->n_tiers ? MAX(switch_observe(s, NULL), -1) : -1,
                      .over = is_over(s)};
     int r = call_hooks(s, &x, e);
+    if (when == NOTICE_LEFT && s->cfg->tell_clusters)
+        reach(s);
     if (r >= 0 && s->cfg->tell_clusters)
         tell_clusters(s, &x);
     if (when == NOTICE_TERMINAL)

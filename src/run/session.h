@@ -57,6 +57,7 @@ struct session {
     bool without_digests, read_made; /* see world_opts; before session_world() */
     struct lease *lease[2];          /* of the clusters that are written to (holding.h); or NULL */
     unsigned without_lease;          /* NEED_A, NEED_B: none could be had, which was said */
+    bool failure_told;               /* the one that is on its way out (notice.h) */
     bool take_over;                  /* the way back from a holder that hangs: see holding.h */
 };
 

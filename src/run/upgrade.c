@@ -5,10 +5,13 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "run/abort.h"
+#include "run/holding.h"
 #include "run/notice.h"
+#include "run/switch.h"
 #include "run/upgrade_impl.h"
 
-enum { TICK_MS = 100, PROBE_MS = 1000, RECHECK_MS = 10000, DRAIN_MS = 30000 };
+/* SURE_MS: for a Lease that has run out, because an API server does not answer. */
+enum { TICK_MS = 100, PROBE_MS = 1000, RECHECK_MS = 10000, DRAIN_MS = 30000, SURE_MS = 60000 };
 #define FACT_UNTIL "upgrade.until"
 
 /* --- waiting --- */
@@ -335,7 +338,10 @@ static int give_way(struct upgrade *u, int r, struct err *e) {
         *e = by;
         return go_back(u, false, what == ASKED_TRAFFIC_BACK, e);
     }
-    if (u->broken && carries(u))
+    bool moved = u->broken && carries(u);
+    if (moved && switch_leaves(u->s))
+        return switch_leave(u->s, run_stage_name(MAX(u->heading, 0)), u->w, e);
+    if (moved)
         return go_back(u, true, false, e);
     if (u->broken)
         return err_ctx(e, r, "aborted before any traffic was moved");
