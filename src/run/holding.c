@@ -90,8 +90,18 @@ int session_hold(struct session *s, unsigned slots, struct err *e) {
     for (int i = 0; i < 2 && r >= 0; i++)
         if (slots & (i ? NEED_B : NEED_A) && s->cluster[i])
             r = hold_one(s, i, e);
+    if (s->lease[0] && s->lease[1])
+        lease_pair(s->lease[0], s->lease[1]);
     session_patience(s, false);
     return r;
+}
+
+int session_holds_still(struct session *s, uint64_t patience_ms, struct err *e) {
+    int r = 0;
+    for (size_t i = 0; i < COUNT_OF(s->lease) && r >= 0; i++)
+        if (s->lease[i])
+            r = lease_check(s->lease[i], patience_ms, &s->cancel, e);
+    return r < 0 ? err_ctx(e, r, "another may act in this environment") : r;
 }
 
 static void end_lease(struct session *s, int i, bool remove) {

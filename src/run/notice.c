@@ -7,6 +7,7 @@
 #include "base/hash.h"
 #include "base/log.h"
 #include "migrate/keep.h"
+#include "run/holding.h"
 #include "run/hook.h"
 #include "run/own.h"
 #include "run/sign.h"
@@ -201,8 +202,14 @@ static int tell_one(const struct session *s, const struct own *o, const struct s
     return r < 0 ? r : own_event(o, a, &ev, e);
 }
 
-static void tell_clusters(const struct session *s, const struct said *x) {
+/* Whoever has taken over from us tells them. */
+static void tell_clusters(struct session *s, const struct said *x) {
     const uint64_t until = clock_now_ms() + TELL_MS;
+    struct err lost = {0};
+    if (session_holds_still(s, 0, &lost) < 0) {
+        log_info("the clusters are not told of it: %s", err_msg(&lost));
+        return;
+    }
     for (int i = 0; i < 2; i++) {
         struct own o = {s->cluster[i], s->cfg->name, until, ASK_MS};
         struct err e = {0};

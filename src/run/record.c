@@ -6,6 +6,7 @@
 #include "base/log.h"
 #include "base/map.h"
 #include "journal/export.h"
+#include "run/holding.h"
 #include "run/own.h"
 #include "run/record_parts.h"
 
@@ -243,7 +244,10 @@ void record_mirror(struct session *s) {
     struct writing w = {.s = s, .o = &o, .a = a, .d = json_doc(a), .there = there, .named = named};
     w.data = yyjson_mut_obj(w.d);
     w.parts = yyjson_mut_arr(w.d);
-    if (write_all(&w, &e) < 0)
+    int r = session_holds_still(s, 0, &e);
+    if (r >= 0)
+        r = write_all(&w, &e);
+    if (r < 0)
         log_warn("the run's record is not mirrored into %c: %s", s->destination, err_msg(&e));
 }
 

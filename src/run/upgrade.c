@@ -26,6 +26,20 @@ static enum asked asked(struct upgrade *u, struct err *e) {
     return what;
 }
 
+/* Another process may have taken over while this one was stopped, or its machine slept: then
+ * nothing more is done here, and least of all are the probes believed. */
+static int still_ours(struct upgrade *u, struct err *e) {
+    struct session *s = u->s;
+    int r = session_holds_still(s, 0, e);
+    int now = r >= 0 && s->n_tiers && u->percent >= 0 ? switch_observe(s, NULL) : -1;
+    return r < 0 || now < 0 || now == u->percent
+               ? r
+               : err_set(e, -EGUARD,
+                         "the traffic was moved by somebody else: %d %% go to %c now, not %d %%; "
+                         "nothing more is done here",
+                         now, s->destination, u->percent);
+}
+
 int upgrade_pulse(struct upgrade *u, struct err *e) {
     uint64_t now = clock_now_ms();
     if (asked(u, e))
@@ -35,7 +49,10 @@ int upgrade_pulse(struct upgrade *u, struct err *e) {
     if (now < u->next_check_ms)
         return 0;
     u->next_check_ms = now + PROBE_MS;
-    int r = watchers_check(u->w, e);
+    int r = still_ours(u, e);
+    if (r < 0)
+        return r;
+    r = watchers_check(u->w, e);
     u->broken = u->broken || r < 0;
     return r;
 }
@@ -259,6 +276,8 @@ static int go_to(struct upgrade *u, int to, struct err *e) {
     const char *name = run_stage_name(to);
     struct work w = {u, to};
     int r = ready(u, to, e);
+    if (r >= 0)
+        r = session_holds_still(u->s, SURE_MS, e);
     if (r >= 0)
         r = notice(u->s, NOTICE_BEFORE, name, NULL, NULL, e);
     if (r < 0)
