@@ -37,8 +37,7 @@ static int refuse(struct kube_fence *f, struct err *e) {
         ran_out(atomic_load(&f->until_ns), at));
 }
 
-/* Has it run out, and nobody has looked since whether it is another's by now? */
-static bool in_doubt(struct kube_fence *f) {
+bool fence_in_doubt(struct kube_fence *f) {
     uint64_t until = atomic_load(&f->until_ns);
     return clock_boot_ns() >= until && atomic_load(&f->tried_ns) < until;
 }
@@ -50,7 +49,7 @@ static int look(struct kube_fence *f, bool patient, struct err *e) {
         return refuse(f, e);
     if (p && atomic_load(&p->lost))
         return err_ctx(e, refuse(p, e), "the other cluster");
-    return clock_boot_ns() >= atomic_load(&f->until_ns) || (p && patient && in_doubt(p));
+    return clock_boot_ns() >= atomic_load(&f->until_ns) || (p && patient && fence_in_doubt(p));
 }
 
 int fence_pass(struct kube_fence *f, uint64_t patience_ms, const struct http_cancel *cancel,

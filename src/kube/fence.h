@@ -20,6 +20,8 @@ struct kube_fence {
 void fence_init(struct kube_fence *f);
 /* Nothing is written from now on. why: a sentence without its end. */
 void fence_lose(struct kube_fence *f, const char *why);
+/* Has it run out, and nobody has looked since whether it is another's by now? */
+bool fence_in_doubt(struct kube_fence *f);
 /* Waits as long as patience_ms (two seconds at least, which is what the renewal needs after the
  * process was stopped) for a fence that has run out to be moved on. 0: write now; -EGUARD: it was
  * lost, or was not moved on in time; -ESTOPPED. A partner that was lost refuses too; one that has

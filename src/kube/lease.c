@@ -321,6 +321,10 @@ bool lease_lost(const struct lease *l) {
     return atomic_load(&((struct lease *)(uintptr_t)l)->fence.lost);
 }
 
+bool lease_in_doubt(struct lease *l) {
+    return !lease_lost(l) && fence_in_doubt(&l->fence);
+}
+
 int lease_check(struct lease *l, uint64_t patience_ms, const struct http_cancel *cancel,
                 struct err *e) {
     return patience_ms || lease_lost(l) ? fence_pass(&l->fence, patience_ms, cancel, e) : 0;

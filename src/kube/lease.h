@@ -45,6 +45,9 @@ int lease_take(struct kube_client *c, const struct lease_opts *o, struct lease *
 void lease_pair(struct lease *a, struct lease *b);
 /* Was it taken away? */
 bool lease_lost(const struct lease *l);
+/* It has run out, while this process was stopped perhaps, and a renewal has not been tried since.
+ */
+bool lease_in_doubt(struct lease *l);
 /* Is it ours, beyond doubt? 0, or -EGUARD: it was taken away, and by whom; or it has run out (the
  * process was stopped, the server does not answer) and was not renewed within patience_ms;
  * -ESTOPPED. patience_ms 0: only what is known by now counts, and nothing is waited for. */

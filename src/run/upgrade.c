@@ -27,7 +27,7 @@ static enum asked asked(struct upgrade *u, struct err *e) {
 }
 
 /* Another process may have taken over while this one was stopped, or its machine slept: then
- * nothing more is done here, and least of all are the probes believed. */
+ * nothing more is done here. */
 static int still_ours(struct upgrade *u, struct err *e) {
     struct session *s = u->s;
     int r = session_holds_still(s, 0, e);
@@ -50,7 +50,8 @@ int upgrade_pulse(struct upgrade *u, struct err *e) {
         return 0;
     u->next_check_ms = now + PROBE_MS;
     int r = still_ours(u, e);
-    if (r < 0)
+    /* Nor are the probes of one that was stopped believed, until it is known whether it acts. */
+    if (r < 0 || session_in_doubt(u->s))
         return r;
     r = watchers_check(u->w, e);
     u->broken = u->broken || r < 0;
@@ -459,11 +460,21 @@ static int begin(struct upgrade *u, struct err *e) {
     return r;
 }
 
+/* Also where it only waits: on another machine the destination's Lease is all that tells that
+ * somebody carries this run out. */
+static int hold(struct upgrade *u, struct err *e) {
+    bool writes = u->stage >= RUN_MIGRATE && u->stage < u->until;
+    return writes ? session_hold(u->s, holding_slot(u->s->destination), e) : 0;
+}
+
 static int stand_up(struct upgrade *u, struct err *e) {
     struct watchers *w = NULL;
     int r = holder_listen(u->s, upgrade_answer, u, &u->h, e);
     if (r < 0)
         return err_ctx(e, r, "listening for requests beside the journal");
+    r = hold(u, e);
+    if (r < 0)
+        return r;
     if (u->stage < u->until && u->s->cfg->n_probes)
         r = watchers_start(u->s, &w, e);
     pthread_mutex_lock(&u->lock);
@@ -483,7 +494,7 @@ static void take_down(struct upgrade *u) {
 }
 
 /* Who reads the record afterwards wants to know why it stopped, and what was to be seen then. */
-static void say_end(struct upgrade *u, int r, const struct err *e) {
+static void say_end(struct upgrade *u, bool walked, int r, const struct err *e) {
     struct holder_request rq = {.verb = "status"};
     AUTO_SB seen = SB_INIT(1 << 16);
     if (!u->s->run_open || r == -EUSAGE)
@@ -491,7 +502,7 @@ static void say_end(struct upgrade *u, int r, const struct err *e) {
     if (r < 0)
         session_event(u->s, r == -EGATE ? "upgrade waits" : "upgrade stopped", err_msg(e));
     bool failed = r < 0 && r != -EGATE && r != -ESTOPPED;
-    if (!failed && u->stage != RUN_RETIRE)
+    if (!walked || (!failed && u->stage != RUN_RETIRE))
         return;
     (void)upgrade_answer(u, &rq, &seen, NULL);
     (void)notice(u->s, failed ? NOTICE_FAILED : NOTICE_TERMINAL,
@@ -509,12 +520,12 @@ int upgrade(struct session *s, const struct upgrade_opts *o, struct upgrade_resu
     int r = begin(&u, e);
     if (r >= 0)
         r = stand_up(&u, e);
-    if (r >= 0) {
+    bool walked = r >= 0;
+    if (walked)
         r = walk(&u, e);
-        if (r < 0)
-            r = give_way(&u, r, e);
-    }
-    say_end(&u, r, e);
+    if (walked && r < 0)
+        r = give_way(&u, r, e);
+    say_end(&u, walked, r, e);
     take_down(&u);
     s->walking = false;
     *ret = (struct upgrade_result){MAX(u.stage, 0), u.stage == RUN_RETIRE};
