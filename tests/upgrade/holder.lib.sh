@@ -48,9 +48,11 @@ mark() { # a|b: a line of its audit log, with all that came before it; in $marke
     within 20 grep -q "\"delete\".*$name\|$name.*\"delete\"" "$log"
     marked=$(wc -l <"$log")
 }
-written() { # a|b FROM TO: tandem's writes between two marks, its Leases and its questions apart
+written() { # a|b FROM TO: tandem's writes between two marks; not its Leases, its questions, and the
+    # marks, which a live sync that is as it should be carries
     sed -n "$(($2 + 1)),$3p" "$(audit_of "$1")" | jq -r 'select(.stage == "ResponseComplete" and (.userAgent | startswith("tandem/"))
         and (.verb | IN("create", "update", "patch", "delete", "deletecollection")) and .objectRef.resource != "leases"
+        and (.objectRef.name // "" | startswith("mark-") | not)
         and (.objectRef.apiGroup // "" | startswith("authorization.k8s.io") | not))
         | "\(.verb) \(.objectRef.resource) \(.objectRef.namespace // "")/\(.objectRef.name // "") \(.responseStatus.code)"'
 }
