@@ -54,7 +54,7 @@ static int work(struct session *s, const struct common *m, bool back, bool dry_r
         return r;
     struct handing h = {back, &items};
     r = dry_run ? stage_handover(s, back, true, &items, e)
-                : run_announce(s, back ? "deactivate" : "activate", hand, &h, e);
+                : run_announce(s, back ? "deactivate" : "activate", NEED_CLUSTERS, hand, &h, e);
     struct err show = {0};
     if ((items || r >= 0) && show_items(s, items, m->output, &show) < 0 && r >= 0) {
         *e = show;

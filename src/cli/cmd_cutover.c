@@ -98,7 +98,7 @@ static int work(struct session *s, const struct common *m, const struct cutover_
                              .no_probe = o->no_probe,
                              .force = o->force,
                              .watch = watch};
-    r = run_announce(s, "switch", move, &so, e);
+    r = run_announce(s, "switch", 0, move, &so, e);
     log_progress_end();
     if (r >= 0)
         print_result(s, steps[n - 1]);

@@ -4,6 +4,7 @@
 #include "cli/commands.h"
 #include "cli/show.h"
 #include "migrate/unclassified.h"
+#include "run/holding.h"
 #include "run/notice.h"
 #include "run/probing.h"
 #include "run/stages.h"
@@ -127,7 +128,7 @@ static int carry_out(struct session *s, struct world *w, const struct common *m,
     mo.plan = plan;
     struct carrying c_out = {w, &mo, res};
     int r = session_begin_run(s, e); /* others are told of a run, not of an attempt at one */
-    return r < 0 ? r : run_announce(s, "migrate", carry, &c_out, e);
+    return r < 0 ? r : run_announce(s, "migrate", holding_slot(s->destination), carry, &c_out, e);
 }
 
 static int work(struct session *s, const struct common *m, const struct migrate_cli *mc,

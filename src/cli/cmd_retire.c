@@ -1,4 +1,5 @@
 #include "cli/commands.h"
+#include "run/holding.h"
 #include "run/notice.h"
 #include "run/stages.h"
 
@@ -11,7 +12,7 @@ static int work(struct session *s, const struct common *m, struct err *e) {
     sb_fmt(&q, "retire %c: there is no way back after it", s->source);
     int r = cli_confirm(m, q.p, e);
     if (r >= 0)
-        r = run_announce(s, "retire", retire, NULL, e);
+        r = run_announce(s, "retire", holding_slot(s->destination), retire, NULL, e);
     if (r < 0)
         return r;
     (void)notice(s, NOTICE_TERMINAL, "retire", "retired", NULL, NULL);

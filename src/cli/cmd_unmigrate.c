@@ -2,6 +2,7 @@
 
 #include "base/clock.h"
 #include "cli/commands.h"
+#include "run/holding.h"
 #include "run/notice.h"
 #include "run/undo.h"
 
@@ -84,7 +85,7 @@ static int take_or_look(struct session *s, const struct undo_opts *o, struct unm
     struct taking t = {o, res};
     if (o->dry_run)
         return stage_unmigrate(s, o, res, e);
-    int r = run_announce(s, "unmigrate", take, &t, e);
+    int r = run_announce(s, "unmigrate", holding_slot(s->destination), take, &t, e);
     if (r >= 0 && res->clean)
         (void)notice(s, NOTICE_TERMINAL, "unmigrate", "taken back", NULL, NULL);
     return r;

@@ -94,6 +94,7 @@ int session_hold(struct session *s, unsigned slots, struct err *e) {
     if (s->lease[0] && s->lease[1])
         lease_pair(s->lease[0], s->lease[1]);
     session_patience(s, false);
+    s->refused = r == -EGUARD;
     return r;
 }
 

@@ -278,17 +278,20 @@ int notice(struct session *s, enum notice_when when, const char *stage, const ch
     int r = call_hooks(s, &x, e);
     if (when == NOTICE_LEFT && s->cfg->tell_clusters)
         reach(s);
-    if (r >= 0 && s->cfg->tell_clusters)
+    if (r >= 0 && s->cfg->tell_clusters && !s->refused) /* what stands there is the holder's */
         tell_clusters(s, &x);
     if (when == NOTICE_TERMINAL)
         end_all(s, &x);
     return r;
 }
 
-int run_announce(struct session *s, const char *stage,
+int run_announce(struct session *s, const char *stage, unsigned holds,
                  int (*fn)(struct session *s, void *ctx, struct err *e), void *ctx, struct err *e) {
     struct err other = {0};
-    int r = notice(s, NOTICE_BEFORE, stage, NULL, NULL, e);
+    int r = session_hold(s, holds, e);
+    if (r < 0)
+        return r;
+    r = notice(s, NOTICE_BEFORE, stage, NULL, NULL, e);
     if (r >= 0)
         r = fn(s, ctx, e);
     (void)notice(s, r < 0 ? NOTICE_FAILED : NOTICE_AFTER, stage, r < 0 ? err_msg(e) : NULL, NULL,

@@ -24,10 +24,11 @@ enum notice_when {
 int notice(struct session *s, enum notice_when when, const char *stage, const char *reason,
            const char *evidence, struct err *e);
 
-/* A command that is a stage by itself: before, fn, after or failed, and the mirror. Whatever fn
- * returns is returned; a refusal is -EGUARD, and fn is not called. `tandem upgrade`, which calls
- * notice() itself, must not be within it. */
-int run_announce(struct session *s, const char *stage,
+/* A command that is a stage by itself: session_hold() of these slots, so that who may not write
+ * does not tell either; then before, fn, after or failed, and the mirror. Whatever fn returns is
+ * returned; a refusal is -EGUARD, and fn is not called. `tandem upgrade`, which calls notice()
+ * itself, must not be within it. */
+int run_announce(struct session *s, const char *stage, unsigned holds,
                  int (*fn)(struct session *s, void *ctx, struct err *e), void *ctx, struct err *e);
 
 /* Removes what notice() and record_mirror() keep in the clusters; the source's namespace too if it

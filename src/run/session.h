@@ -59,7 +59,8 @@ struct session {
     const char *taken_from;          /* the last that was taken over: where, from whom; or NULL */
     unsigned without_lease;          /* NEED_A, NEED_B: none could be had, which was said */
     bool failure_told;               /* the one that is on its way out (notice.h) */
-    bool take_over;                  /* the way back from a holder that hangs: see holding.h */
+    bool refused;   /* another process writes to a cluster: session_hold() has said so last */
+    bool take_over; /* the way back from a holder that hangs: see holding.h */
 };
 
 int session_open(const struct session_opts *o, unsigned needs, struct session **ret, struct err *e);

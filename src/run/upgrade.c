@@ -277,6 +277,9 @@ static int go_to(struct upgrade *u, int to, struct err *e) {
     const char *name = run_stage_name(to);
     struct work w = {u, to};
     int r = ready(u, to, e);
+    /* Who may not write to the destination does not tell it of an upgrade either. */
+    if (r >= 0)
+        r = session_hold(u->s, holding_slot(u->s->destination), e);
     if (r >= 0)
         r = session_holds_still(u->s, SURE_MS, e);
     if (r >= 0)
@@ -467,6 +470,20 @@ static int hold(struct upgrade *u, struct err *e) {
     return writes ? session_hold(u->s, holding_slot(u->s->destination), e) : 0;
 }
 
+/* Live sync, where a run is gone on with: from where the users are. */
+static int sync_from_here(struct upgrade *u, struct err *e) {
+    if (u->stage < RUN_FOLLOW || u->stage >= u->until)
+        return 0;
+    if (u->stage >= RUN_SWITCH)
+        return upgrade_turn_sync(u, e);
+    if (u->percent < 100)
+        return upgrade_follow(u, e);
+    log_warn("all traffic is on %c: what changed in %c and was not carried by then is not carried "
+             "any more, `tandem verify` shows it",
+             u->s->destination, u->s->source);
+    return 0;
+}
+
 static int stand_up(struct upgrade *u, struct err *e) {
     struct watchers *w = NULL;
     int r = holder_listen(u->s, upgrade_answer, u, &u->h, e);
@@ -480,8 +497,8 @@ static int stand_up(struct upgrade *u, struct err *e) {
     pthread_mutex_lock(&u->lock);
     u->w = w;
     pthread_mutex_unlock(&u->lock);
-    if (r >= 0 && u->stage < u->until && u->stage >= RUN_FOLLOW && u->stage < RUN_SWITCH)
-        r = upgrade_follow(u, e);
+    if (r >= 0)
+        r = sync_from_here(u, e);
     return r;
 }
 

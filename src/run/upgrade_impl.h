@@ -44,6 +44,10 @@ int upgrade_pulse(struct upgrade *u, struct err *e);
 int upgrade_wait(struct upgrade *u, uint64_t ms, struct err *e);
 /* What `status` shows others; text NULL: waits for nothing. Said in the log when it changes. */
 void upgrade_waits(struct upgrade *u, int gate, uint64_t left_ms, const char *text);
+/* The users are on the destination now: from here on its changes are carried back, so that going
+ * back loses none. What the source has taken until then is carried first. That changes cannot be
+ * carried back is warned of and no failure; -ESTOPPED, -EPROTO as upgrade_pulse(). */
+int upgrade_turn_sync(struct upgrade *u, struct err *e);
 /* The facts as they are now. */
 const struct run_facts *upgrade_facts(struct upgrade *u);
 /* Live sync, in the direction that the journal records; 0 when it runs already. */

@@ -8,8 +8,9 @@
 #include "run/switch.h"
 #include "run/upgrade_impl.h"
 
-/* FAILING_MS: as long as a refusal may be a passing one. */
-enum { LOOK_MS = 200, SAY_MS = 15000, FAILING_MS = 60000 };
+/* FAILING_MS: as long as a refusal may be a passing one. EVENT_MS: longer than an event takes to
+ * come from a server that works. REST_MS: after that what is not carried is given up. */
+enum { LOOK_MS = 200, SAY_MS = 15000, FAILING_MS = 60000, EVENT_MS = 300, REST_MS = 15000 };
 
 /* --- preflight --- */
 
@@ -209,22 +210,49 @@ static int switched_at(struct session *s, int64_t *ret, struct err *e) {
     return r;
 }
 
-/* The users are on the destination now: from here on its changes are carried back, so that going
- * back loses none. Baking does not fail without that. */
-static void turn_sync(struct upgrade *u) {
-    struct err e = {0};
-    if (u->f && !u->reverse)
+/* What came to the source until the traffic had moved is carried before sync turns. Not by reading
+ * both again, which would make anew what users have deleted where they are by now: everything that
+ * is older than this wait, less the time that an event takes, has to be through. */
+static int carry_the_rest(struct upgrade *u, struct err *e) {
+    uint64_t begun = clock_now_ms(), age;
+    const struct following_status *st;
+    int r = 0;
+    bool behind = true;
+    upgrade_waits(u, -1, 0, "the last changes of the source are carried");
+    do {
+        r = upgrade_wait(u, EVENT_MS, e);
+        st = upgrade_facts(u)->follow;
+        age = clock_now_ms() - begun;
+        behind = st->state == FOLLOWING_READING || (st->pending && st->oldest_ms + EVENT_MS >= age);
+    } while (r >= 0 && behind && age < REST_MS);
+    upgrade_waits(u, -1, 0, NULL);
+    if (r >= 0 && (behind || st->asks || st->blocked || st->failing))
+        log_warn("not every change of %c is carried, and none will be any more: %llu pending, %llu "
+                 "ask, %llu blocked. `tandem verify` shows them",
+                 u->s->source, (unsigned long long)st->pending, (unsigned long long)st->asks,
+                 (unsigned long long)st->blocked);
+    return r;
+}
+
+int upgrade_turn_sync(struct upgrade *u, struct err *e) {
+    struct err why = {0};
+    int r = 0;
+    if (u->f && !u->reverse) {
+        r = carry_the_rest(u, e);
         upgrade_unfollow(u);
-    if (upgrade_follow(u, &e) < 0)
+    }
+    if (r >= 0 && upgrade_follow(u, &why) < 0)
         log_warn("changes of %c are not carried back to %c: %s", u->s->destination, u->s->source,
-                 err_msg(&e));
+                 err_msg(&why));
+    return r;
 }
 
 static int work_bake(struct upgrade *u, struct err *e) {
-    int64_t from, now;
+    int64_t from = 0, now;
     char t[CLOCK_RFC3339_MAX];
-    turn_sync(u);
-    int r = switched_at(u->s, &from, e);
+    int r = upgrade_turn_sync(u, e);
+    if (r >= 0)
+        r = switched_at(u->s, &from, e);
     int64_t end = from + (int64_t)u->s->cfg->bake_ms;
     while (r >= 0 && (now = clock_wall_ms()) < end) {
         uint64_t left = (uint64_t)(end - now);

@@ -498,7 +498,7 @@ static void left_is_told(void **state UNUSED) {
     live_past(&v, NULL, 0);
     env_open(&v, NEED_JOURNAL | NEED_TRAFFIC);
     fake_fail(&v.lb, arena_printf(v.a, "set map %s frontend.pct_b 100", v.map), FAKE_IGNORE, NULL);
-    assert_int_equal(run_announce(v.s, "switch", cut_over, &o, &v.e), -EPROTO);
+    assert_int_equal(run_announce(v.s, "switch", 0, cut_over, &o, &v.e), -EPROTO);
     const char *path = arena_printf(v.a, "%s/told", v.dir);
     assert_int_equal(file_read(v.a, path, 1 << 16, &told, &n, &v.e), 0);
     if (json_parse(v.a, told, n, &t, &v.e) < 0) /* twice would be no JSON */

@@ -130,7 +130,7 @@ static void test_policy(void **state) {
         struct err e = {0};
         struct journal_event_row *ev;
         size_t n, told = 0;
-        assert_int_equal(run_announce(b.s, "migrate", stage, &x, &e), rows[i].want);
+        assert_int_equal(run_announce(b.s, "migrate", 0, stage, &x, &e), rows[i].want);
         assert_int_equal(x.called, rows[i].called);
         if (rows[i].want == -EGUARD)
             assert_non_null(strstr(e.msg, "hook says-no refuses migrate"));
