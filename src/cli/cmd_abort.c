@@ -1,6 +1,8 @@
 #include "cli/commands.h"
+#include "cli/show.h"
 #include "run/abort.h"
 #include "run/ask.h"
+#include "run/notice.h"
 
 static void print_stand(struct session *s, int stage, bool needed) {
     printf("%s; the run stands at %s. On with `tandem resume`; `tandem unmigrate` takes the "
@@ -15,25 +17,21 @@ static int go_back(struct session *s, const char *reason, struct err *e) {
     struct abort_result res = {.stage = -1};
     s->take_over = true; /* the way back is kept from nobody by a Lease of one that hangs */
     int r = run_abort(s, &o, &res, e);
-    for (const struct handover_item *i = res.back.items; i; i = i->next)
-        printf("  %-11s %s%s%s\n", handover_state_name(i->state), i->title,
-               str_empty(i->note) ? "" : ": ", i->note ? i->note : "");
-    if (r >= 0)
+    show_back(s, &res.back);
+    if (r >= 0 && s->recording)
         print_stand(s, res.stage, res.needed);
+    record_mirror(s);
     return r;
 }
 
 /* Asks whoever carries the run out; 1: it has gone back and ended. */
 static int hand_over(struct common *m, const char *reason, struct err *e) {
     struct session *s = NULL;
-    bool silent = false;
     int r = cli_open(m, NEED_JOURNAL_IF_ANY | NEED_CONFIG_FILE | WALKS_STAGES, &s, e);
     if (r >= 0)
         r = cli_confirm(m, "abort the run and go back", e);
     if (r >= 0)
-        r = ask_back(s, "abort", reason, false, &silent, e);
-    if (r >= 0 && silent)
-        log_warn("the process that carries the run out does not answer: going back without it");
+        r = ask_back(s, "abort", reason, false, e);
     session_close(s);
     return r;
 }
@@ -63,10 +61,11 @@ int cmd_abort(const struct command *c, int argc, char **argv) {
         return code;
     struct session *s = NULL;
     struct err e = {0};
+    /* No cluster yet, as for switch-back: the traffic waits for none. */
     int handed = hand_over(&m, reason, &e), r = handed;
     unsigned needs = handed == 1 ? NEED_JOURNAL_IF_ANY | NEED_CONFIG_FILE
-                                 : NEED_JOURNAL | TOLERATE_BUSY | NEED_CLUSTERS | TOLERATE_DEAD |
-                                       NEED_TRAFFIC_IF_ANY | NEED_CONFIG_FILE | WALKS_STAGES;
+                                 : NEED_JOURNAL | TOLERATE_BUSY | NEED_TRAFFIC_IF_ANY |
+                                       NEED_CONFIG_FILE | WALKS_STAGES;
     if (r >= 0)
         r = cli_open(&m, needs, &s, &e);
     if (r >= 0)

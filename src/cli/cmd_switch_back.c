@@ -1,19 +1,15 @@
-#include "base/clock.h"
 #include "cli/commands.h"
+#include "cli/show.h"
+#include "run/ask.h"
 #include "run/back.h"
-#include "run/holder.h"
 #include "run/move.h"
+#include "run/notice.h"
+#include "run/run.h"
 
 struct back_cli {
     const char *to, *reason;
     bool traffic_only;
 };
-
-static void print_items(const struct handover_item *i) {
-    for (; i; i = i->next)
-        printf("  %-11s %s%s%s\n", handover_state_name(i->state), i->title,
-               str_empty(i->note) ? "" : ": ", i->note ? i->note : "");
-}
 
 /* Who is asked sees what would be lost before the answer; who said --yes does not wait for it: the
  * traffic goes back at once, and what is lost is named on the way. */
@@ -34,29 +30,36 @@ static const char *say_losses(struct session *s, const struct common *m, bool cl
     return arena_strdup(s->a, sb_get(&b));
 }
 
-static void print_result(struct session *s, const struct back_result *res) {
-    char t[CLOCK_RFC3339_MAX];
-    if (s->n_tiers && res->traffic_back)
-        printf("all live traffic goes to %c (took %s)\n", s->source,
-               clock_human(res->traffic_ms, t));
-    print_items(res->items);
-}
-
 /* Whoever holds the environment does it, if there is one that listens and answers; the way back is
- * not kept from anybody by one that refuses. True: it does. */
-static bool hand_over(struct session *s, bool traffic_only) {
-    char *answer = NULL;
+ * not kept from anybody by one that refuses. True: it has, as well as it could, and has ended. */
+static bool hand_over(struct session *s, const struct back_cli *o) {
     struct err e = {0};
     if (s->recording)
         return false; /* it is ours */
-    const char *args = traffic_only ? "{\"trafficOnly\":true}" : "{\"trafficOnly\":false}";
-    int r = holder_or_self(s, "switch-back", args, &answer, &e);
-    if (r > 0)
-        printf("handed over to the process that holds this environment: %s\n", answer);
-    else if (r < 0)
+    int r = ask_back(s, "switch-back", o->reason, o->traffic_only, &e);
+    if (r < 0)
         log_warn("the process that holds this environment refuses: %s; going back without it",
                  err_msg(&e));
     return r > 0;
+}
+
+/* What came of it, as the holder has left it. */
+static int look(struct session *s, bool traffic_only, struct err *e) {
+    int percent = s->n_tiers ? switch_observe(s, e) : 0;
+    int stage = percent < -1 ? percent : run_stage(s, e);
+    if (stage < 0)
+        return stage;
+    if (percent != 0 || (!traffic_only && stage > RUN_MIGRATE))
+        return err_set(e, -1,
+                       "the process that held this environment has ended, and not everything is "
+                       "back: the run stands at %s, and %s of the live traffic goes to %c. It says "
+                       "why; `tandem switch-back` again goes on",
+                       run_stage_name(stage),
+                       percent < 0 ? "an unknown share" : arena_printf(s->a, "%d %%", percent),
+                       s->destination);
+    printf("%s on %c: the process that held this environment has done it, and ended\n",
+           traffic_only ? "all live traffic is back" : "everything is back", s->source);
+    return 0;
 }
 
 static int work(struct session *s, const struct common *m, const struct back_cli *o,
@@ -70,11 +73,14 @@ static int work(struct session *s, const struct common *m, const struct back_cli
     AUTO_SB q = SB_INIT(0);
     sb_fmt(&q, "go back to %c", s->source);
     r = cli_confirm(m, q.p, e);
-    if (r < 0 || hand_over(s, o->traffic_only))
+    if (r >= 0 && hand_over(s, o))
+        return look(s, o->traffic_only, e);
+    if (r < 0)
         return r;
     s->take_over = true;
     r = stage_switch_back(s, &bo, &res, e);
-    print_result(s, &res);
+    show_back(s, &res);
+    record_mirror(s);
     return r;
 }
 

@@ -4,6 +4,7 @@
 #include "cli/cli.h"
 #include "migrate/dryrun.h"
 #include "migrate/plan.h"
+#include "run/back.h"
 
 /* "41 create, 5 hold, 2 same, 120 skip, 0 block" */
 void show_counts(struct sb *b, const struct plan_counts *c);
@@ -31,3 +32,6 @@ void show_undecided(FILE *f, const struct world *w);
 /* What did not stay as it was written, each with what became of it. */
 enum { FATES_SHOWN = 20 };
 void show_fates(const struct world *w);
+/* What the way back has done: when the traffic was moved, how long that took, and the singletons.
+ */
+void show_back(const struct session *s, const struct back_result *r);

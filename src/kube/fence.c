@@ -6,6 +6,8 @@ enum { LEAST_MS = 2000, LOOK_MS = 20 };
 
 void fence_init(struct kube_fence *f) {
     atomic_init(&f->until_ns, 0);
+    atomic_init(&f->tried_ns, 0);
+    atomic_init(&f->partner, NULL);
     atomic_init(&f->lost, false);
     f->why[0] = 0;
 }
@@ -35,14 +37,28 @@ static int refuse(struct kube_fence *f, struct err *e) {
         ran_out(atomic_load(&f->until_ns), at));
 }
 
+bool fence_in_doubt(struct kube_fence *f) {
+    uint64_t until = atomic_load(&f->until_ns);
+    return clock_boot_ns() >= until && atomic_load(&f->tried_ns) < until;
+}
+
+/* 1: not yet. */
+static int look(struct kube_fence *f, bool patient, struct err *e) {
+    struct kube_fence *p = atomic_load(&f->partner);
+    if (atomic_load(&f->lost))
+        return refuse(f, e);
+    if (p && atomic_load(&p->lost))
+        return err_ctx(e, refuse(p, e), "the other cluster");
+    return clock_boot_ns() >= atomic_load(&f->until_ns) || (p && patient && fence_in_doubt(p));
+}
+
 int fence_pass(struct kube_fence *f, uint64_t patience_ms, const struct http_cancel *cancel,
                struct err *e) {
-    uint64_t end = clock_now_ms() + MAX(patience_ms, (uint64_t)LEAST_MS);
+    uint64_t begin = clock_now_ms(), end = begin + MAX(patience_ms, (uint64_t)LEAST_MS);
     for (;;) {
-        if (atomic_load(&f->lost))
-            return refuse(f, e);
-        if (clock_boot_ns() < atomic_load(&f->until_ns))
-            return 0;
+        int r = look(f, clock_now_ms() < begin + LEAST_MS, e);
+        if (r <= 0)
+            return r;
         if (cancel && atomic_load(&cancel->stop))
             return err_set(e, -ESTOPPED, "stopped");
         if (clock_now_ms() >= end)

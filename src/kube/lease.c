@@ -309,7 +309,9 @@ static void *renew_main(void *arg) {
     uint64_t due = clock_boot_ns() + l->o.renew_ms * UINT64_C(1000000);
     while (sleep_until(l, due) && !lease_lost(l)) {
         uint64_t began = clock_boot_ns();
-        uint32_t pause = renew(l) ? l->o.renew_ms : MIN(l->o.renew_ms, (uint32_t)AGAIN_MS);
+        bool good = renew(l);
+        atomic_store(&l->fence.tried_ns, began);
+        uint32_t pause = good ? l->o.renew_ms : MIN(l->o.renew_ms, (uint32_t)AGAIN_MS);
         due = began + pause * UINT64_C(1000000);
     }
     return NULL;
@@ -317,6 +319,15 @@ static void *renew_main(void *arg) {
 
 bool lease_lost(const struct lease *l) {
     return atomic_load(&((struct lease *)(uintptr_t)l)->fence.lost);
+}
+
+bool lease_in_doubt(struct lease *l) {
+    return !lease_lost(l) && fence_in_doubt(&l->fence);
+}
+
+int lease_check(struct lease *l, uint64_t patience_ms, const struct http_cancel *cancel,
+                struct err *e) {
+    return patience_ms || lease_lost(l) ? fence_pass(&l->fence, patience_ms, cancel, e) : 0;
 }
 
 /* --- the whole --- */
@@ -403,6 +414,17 @@ static void give_back(struct lease *l, bool remove) {
         log_debug("%s: the lease was not given back: %s", kube_client_name(l->c), err_msg(&e));
 }
 
+void lease_pair(struct lease *a, struct lease *b) {
+    atomic_store(&a->fence.partner, &b->fence);
+    atomic_store(&b->fence.partner, &a->fence);
+}
+
+static void lease_unpair(struct lease *l) {
+    struct kube_fence *other = atomic_exchange(&l->fence.partner, NULL);
+    if (other)
+        atomic_store(&other->partner, NULL);
+}
+
 void lease_end(struct lease *l, bool remove) {
     if (!l)
         return;
@@ -410,6 +432,7 @@ void lease_end(struct lease *l, bool remove) {
     MUST(eventfd_write(l->stop, 1) == 0);
     pthread_join(l->thread, NULL);
     atomic_store(&l->cancel.stop, false);
+    lease_unpair(l);
     if (!lease_lost(l))
         give_back(l, remove);
     kube_client_set_fence(l->c, NULL);

@@ -40,8 +40,19 @@ struct lease_taken {
  * fence. Takes as long as the duration where another has not given it back. */
 int lease_take(struct kube_client *c, const struct lease_opts *o, struct lease **ret,
                struct lease_taken *how, struct err *e);
+/* Two that one process holds: when one is lost, nothing is written behind the other either. Until
+ * one of them ends, at which no other thread may write any more. */
+void lease_pair(struct lease *a, struct lease *b);
 /* Was it taken away? */
 bool lease_lost(const struct lease *l);
+/* It has run out, while this process was stopped perhaps, and a renewal has not been tried since.
+ */
+bool lease_in_doubt(struct lease *l);
+/* Is it ours, beyond doubt? 0, or -EGUARD: it was taken away, and by whom; or it has run out (the
+ * process was stopped, the server does not answer) and was not renewed within patience_ms;
+ * -ESTOPPED. patience_ms 0: only what is known by now counts, and nothing is waited for. */
+int lease_check(struct lease *l, uint64_t patience_ms, const struct http_cancel *cancel,
+                struct err *e);
 /* Ends the renewal and the fence and frees l (NULL is fine). Gives it back, so that the next one
  * need not wait; remove: deletes it instead. Not when it was lost. What goes wrong is left alone:
  * the Lease runs out by itself. */

@@ -25,7 +25,7 @@ static const char *args_of(struct arena *a, const char *const *pairs) {
 /* --- back --- */
 
 /* Until nobody listens any more: then it has ended, and the journal says how. */
-static int wait_for_end(struct session *s, bool *ret_silent) {
+static int wait_for_end(struct session *s) {
     for (int silent = 0; silent < SILENT_MAX;) {
         AUTO_ARENA a = arena_new();
         char *text;
@@ -37,26 +37,33 @@ static int wait_for_end(struct session *s, bool *ret_silent) {
             return 1;
         clock_sleep_ms(LOOK_MS);
     }
-    *ret_silent = true;
+    log_warn("the process that holds this environment has begun, and answers no more; taking over");
     return 0;
 }
 
+static const char *back_args(struct arena *a, const char *reason, bool traffic_only) {
+    yyjson_mut_doc *d = json_doc(a);
+    yyjson_mut_val *root = yyjson_mut_obj(d);
+    json_mut_set_bool(d, root, "trafficOnly", traffic_only);
+    if (reason)
+        json_mut_set_str(d, root, "reason", reason);
+    return json_mut_write(a, root, NULL);
+}
+
 int ask_back(struct session *s, const char *verb, const char *reason, bool traffic_only,
-             bool *ret_silent, struct err *e) {
+             struct err *e) {
     struct err why = {0};
     char *text;
-    const char *args = traffic_only ? "{\"trafficOnly\":true}"
-                                    : args_of(s->a, (const char *const[]){"reason", reason, NULL});
-    *ret_silent = false;
+    const char *args = back_args(s->a, reason, traffic_only);
     int r = s->cfg->journal
                 ? holder_ask(s->cfg->journal, s->a, verb, args, s->actor, ASK_MS, &text, &why)
                 : -ENOENT;
     if (r >= 0)
-        return wait_for_end(s, ret_silent);
+        return wait_for_end(s);
     if (r == -ENOENT)
         return 0;
     if (r == -ETIMEDOUT) {
-        *ret_silent = true;
+        log_warn("%s; taking over", err_msg(&why));
         return 0;
     }
     if (e)

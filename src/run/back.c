@@ -44,9 +44,7 @@ struct way {
 /* --- the parts --- */
 
 static int traffic(struct session *s, struct way *w, struct err *e) {
-    uint64_t start = clock_now_ms();
-    int r = s->n_tiers ? switch_back_traffic(s, e) : 0;
-    w->ret->traffic_ms = clock_now_ms() - start;
+    int r = s->n_tiers ? switch_back_traffic(s, &w->ret->traffic_ms, e) : 0;
     w->ret->traffic_back = !s->n_tiers || switch_observe(s, NULL) == 0;
     return r;
 }
@@ -219,6 +217,9 @@ int stage_switch_back(struct session *s, const struct back_opts *o, struct back_
         arena_printf(s->a, "%s to %c", o->traffic_only ? "traffic" : "everything", s->source),
         go_back, &w, e);
     sb_done(&w.wrong);
+    if (!s->recording && s->journal)
+        log_warn("not recorded: another process holds the journal, which believes something else "
+                 "now. Once that process has ended, `tandem switch-back` again records it");
     ret->total_ms = clock_now_ms() - start;
     return r;
 }

@@ -118,6 +118,13 @@ static void answer(struct holder *h, struct guest *g, size_t line) {
     g->end_ms = clock_now_ms() + HOLDER_WIRE_MS;
 }
 
+/* Who asked has closed by now: it was not answered in time and has acted itself, or was ended. What
+ * it wanted then is not done later, when this process wakes up. Half closed is not gone. */
+static bool has_left(const struct guest *g) {
+    struct pollfd p = {.fd = g->fd};
+    return poll(&p, 1, 0) > 0 && p.revents & (POLLHUP | POLLERR);
+}
+
 static void guest_says(struct holder *h, struct guest *g) {
     char buf[4096];
     ssize_t n = recv(g->fd, buf, sizeof buf, 0);
@@ -129,7 +136,9 @@ static void guest_says(struct holder *h, struct guest *g) {
     }
     sb_add(&g->in, buf, (size_t)n);
     const char *end = memchr(g->in.p, '\n', g->in.len);
-    if (end || g->in.full)
+    if (has_left(g))
+        guest_go(g);
+    else if (end || g->in.full)
         answer(h, g, end ? (size_t)(end - g->in.p) : 0);
 }
 

@@ -33,13 +33,7 @@ void holder_close(struct holder *h); /* NULL is fine */
 
 /* Hands a request to the holder of this journal. args: JSON object text or NULL. *ret_json in a.
  * -ENOENT: nobody listens, or whoever did has ended (the caller acts itself); -ETIMEDOUT: the
- * holder hangs or is frozen (it may still do it when it wakes); -EACCES: it is another user's; else
- * the holder's own error, with its code and text. */
+ * holder hangs or is frozen (when it wakes it drops what it has not begun by then); -EACCES: it is
+ * another user's; else the holder's own error, with its code and text. */
 int holder_ask(const char *journal_path, struct arena *a, const char *verb, const char *args,
                const char *actor, uint32_t timeout_ms, char **ret_json, struct err *e);
-
-/* For a command that may hand over, or do it itself: 1 when the holder of this session's journal
- * has taken the request (*ret_json in s->a), 0 when the caller is to act (nobody listens, or who
- * does hangs; s->take_over is set then), else the holder's refusal. Waits two seconds at most. */
-int holder_or_self(struct session *s, const char *verb, const char *args, char **ret_json,
-                   struct err *e);

@@ -5,11 +5,10 @@
 #include "base/clock.h"
 #include "base/file.h"
 #include "base/hash.h"
-#include "base/log.h"
 #include "run/holder.h"
 #include "run/holder_wire.h"
 
-enum { SELF_AFTER_MS = 2000, DIGEST_SHOWN = 16, CROWD_MS = 5 };
+enum { DIGEST_SHOWN = 16, CROWD_MS = 5 };
 
 /* --- where it is --- */
 
@@ -185,24 +184,4 @@ int holder_ask(const char *journal_path, struct arena *a, const char *verb, cons
     if (r >= 0)
         r = hear(fd, &in, end, timeout_ms, e);
     return r < 0 ? r : understand(a, &in, ret_json, e);
-}
-
-int holder_or_self(struct session *s, const char *verb, const char *args, char **ret_json,
-                   struct err *e) {
-    struct err why = {0};
-    if (!s->cfg->journal)
-        return 0;
-    int r = holder_ask(s->cfg->journal, s->a, verb, args, s->actor, SELF_AFTER_MS, ret_json, &why);
-    if (r >= 0)
-        return 1;
-    if (r == -ENOENT)
-        return 0;
-    if (r == -ETIMEDOUT) {
-        log_warn("%s; taking over", err_msg(&why));
-        s->take_over = true;
-        return 0;
-    }
-    if (e)
-        *e = why;
-    return r;
 }

@@ -66,6 +66,7 @@ static int hold_one(struct session *s, int i, struct err *e) {
                                         (long long)how.epoch, how.from);
         log_warn("lease taken over in %s", text);
         session_event(s, "lease taken over", text);
+        s->taken_from = text;
     }
     if (r >= 0)
         return 0;
@@ -91,10 +92,27 @@ int session_hold(struct session *s, unsigned slots, struct err *e) {
     for (int i = 0; i < 2 && r >= 0; i++)
         if (slots & (i ? NEED_B : NEED_A) && s->cluster[i])
             r = hold_one(s, i, e);
+    if (s->lease[0] && s->lease[1])
+        lease_pair(s->lease[0], s->lease[1]);
     if (!s->take_over)
         session_patience(s, false);
     s->refused = r == -EGUARD;
     return r;
+}
+
+int session_holds_still(struct session *s, uint64_t patience_ms, struct err *e) {
+    int r = 0;
+    for (size_t i = 0; i < COUNT_OF(s->lease) && r >= 0; i++)
+        if (s->lease[i])
+            r = lease_check(s->lease[i], patience_ms, &s->cancel, e);
+    return r < 0 ? err_ctx(e, r, "another may act in this environment") : r;
+}
+
+bool session_in_doubt(const struct session *s) {
+    for (size_t i = 0; i < COUNT_OF(s->lease); i++)
+        if (s->lease[i] && lease_in_doubt(s->lease[i]))
+            return true;
+    return false;
 }
 
 static void end_lease(struct session *s, int i, bool remove) {

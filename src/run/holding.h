@@ -18,6 +18,11 @@ enum session_need holding_slot(char slot);
  * one, is warned about once and goes without. With s->take_over another's is taken over by force,
  * and nothing but -ESTOPPED stands in the way. */
 int session_hold(struct session *s, unsigned slots, struct err *e);
+/* Does this session have still what it took? -EGUARD: another has taken over, and who. As
+ * lease_check() for patience_ms. */
+int session_holds_still(struct session *s, uint64_t patience_ms, struct err *e);
+/* It will be known in a moment whether it has. */
+bool session_in_doubt(const struct session *s);
 /* Gives back what it has. session_close() does so too. */
 void session_let_go(struct session *s);
 /* The run has ended: takes the Leases away, what was kept of this run (NULL: of every run), and the

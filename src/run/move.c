@@ -1,5 +1,6 @@
 #include "run/move.h"
 
+#include "base/clock.h"
 #include "base/fault.h"
 #include "base/log.h"
 
@@ -69,6 +70,7 @@ int move_prelive(struct session *s, char cluster, struct err *e) {
 struct prelive {
     int r;
     struct err e;
+    uint64_t ms; /* until all was moved */
 };
 
 /* The step tells of the live side; pre-live is what is seen to afterwards. */
@@ -76,18 +78,21 @@ static int move_back(struct session *s, void *ctx, struct err *e) {
     struct move m = {0, true};
     struct prelive *p = ctx;
     struct err why = {0};
+    uint64_t start = clock_now_ms();
     if (move_claim(s, true, &why) < 0)
         log_warn("%s", err_msg(&why));
     int r = move_live(s, &m, e);
     p->r = move_prelive(s, s->destination, &p->e);
+    p->ms = clock_now_ms() - start;
     session_record(s, GIVES_WAY_MS);
     return r;
 }
 
-int switch_back_traffic(struct session *s, struct err *e) {
+int switch_back_traffic(struct session *s, uint64_t *ret_ms, struct err *e) {
     struct prelive p = {0};
     int r =
         session_step(s, "switch", arena_printf(s->a, "back to %c", s->source), move_back, &p, e);
+    *ret_ms = p.ms;
     if (r >= 0 && p.r < 0 && e)
         *e = p.e;
     return r < 0 ? r : p.r;

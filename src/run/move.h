@@ -22,5 +22,6 @@ int move_claim(struct session *s, bool force, struct err *e);
 int move_prelive(struct session *s, char cluster, struct err *e);
 
 /* All traffic to the source, pre-live to the destination, as a step of its own. When another
- * process held the journal, it is waited for a moment afterwards, so that the step is recorded. */
-int switch_back_traffic(struct session *s, struct err *e);
+ * process held the journal, it is waited for a moment afterwards, so that the step is recorded;
+ * *ret_ms is how long the moving alone took. */
+int switch_back_traffic(struct session *s, uint64_t *ret_ms, struct err *e);

@@ -27,6 +27,8 @@ static const struct {
     [NOTICE_BEFORE] = {"before", "StageBegins", "under way", "begins", false},
     [NOTICE_AFTER] = {"after", "StageDone", "done", "is done", false},
     [NOTICE_FAILED] = {"failed", "StageFailed", "failed", "has failed", true},
+    [NOTICE_LEFT] = {"failed", "NothingTakenBack", "failed", "has failed and was left as it is",
+                     true},
     [NOTICE_TERMINAL] = {"terminal", "RunEnded", "ended", "was the end of the run", false},
 };
 
@@ -200,8 +202,14 @@ static int tell_one(const struct session *s, const struct own *o, const struct s
     return r < 0 ? r : own_event(o, a, &ev, e);
 }
 
-static void tell_clusters(const struct session *s, const struct said *x) {
+/* Whoever has taken over from us tells them. */
+static void tell_clusters(struct session *s, const struct said *x) {
     const uint64_t until = clock_now_ms() + TELL_MS;
+    struct err lost = {0};
+    if (session_holds_still(s, 0, &lost) < 0) {
+        log_info("the clusters are not told of it: %s", err_msg(&lost));
+        return;
+    }
     for (int i = 0; i < 2; i++) {
         struct own o = {s->cluster[i], s->cfg->name, until, ASK_MS};
         struct err e = {0};
@@ -245,10 +253,20 @@ static void end_all(struct session *s, const struct said *x) {
         log_warn("the history is not signed: %s", err_msg(&e));
 }
 
+/* For a command that has opened none, where a person is waited for: one that is dead costs seconds,
+ * which nobody misses then. */
+static void reach(struct session *s) {
+    struct err e = {0};
+    if (session_reach(s, NEED_CLUSTERS | TOLERATE_DEAD, &e) < 0)
+        log_info("no cluster is told of it: %s", err_msg(&e));
+}
+
 int notice(struct session *s, enum notice_when when, const char *stage, const char *reason,
            const char *evidence, struct err *e) {
     char at[CLOCK_RFC3339_MAX];
-    if (s->o.read_only)
+    bool again = when == NOTICE_FAILED && s->failure_told;
+    s->failure_told = when == NOTICE_LEFT;
+    if (s->o.read_only || again)
         return 0;
     struct said x = {.when = when,
                      .stage = stage,
@@ -258,6 +276,8 @@ int notice(struct session *s, enum notice_when when, const char *stage, const ch
                      .percent = s->n_tiers ? MAX(switch_observe(s, NULL), -1) : -1,
                      .over = is_over(s)};
     int r = call_hooks(s, &x, e);
+    if (when == NOTICE_LEFT && s->cfg->tell_clusters)
+        reach(s);
     if (r >= 0 && s->cfg->tell_clusters && !s->refused) /* what stands there is the holder's */
         tell_clusters(s, &x);
     if (when == NOTICE_TERMINAL)

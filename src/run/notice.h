@@ -5,15 +5,22 @@
 
 #include "run/session.h"
 
-enum notice_when { NOTICE_BEFORE, NOTICE_AFTER, NOTICE_FAILED, NOTICE_TERMINAL };
+enum notice_when {
+    NOTICE_BEFORE,
+    NOTICE_AFTER,
+    NOTICE_FAILED,
+    NOTICE_LEFT, /* failed, and a person has to decide: nothing is taken back (traffic.onAbort) */
+    NOTICE_TERMINAL,
+};
 
 /* Runs the hooks of this moment and tells the clusters; records each hook in the journal. stage: a
  * word of the run's stages. reason, evidence (JSON text): or NULL. -EGUARD when a hook whose policy
  * is `fail` refuses a NOTICE_BEFORE (the hooks behind it are not asked); everything else is only
  * warned about. At NOTICE_TERMINAL, when no run is open any more, what tandem kept in the clusters
  * goes, and the history is signed if the file says so. The clusters take two seconds at most,
- * whatever state they are in; the hooks what tandem.yaml gives them. Nothing happens under
- * --read-only. */
+ * whatever state they are in; the hooks what tandem.yaml gives them. At NOTICE_LEFT clusters that
+ * are not open yet are opened for it, after the hooks; the failure that follows from it is not told
+ * of again. Nothing happens under --read-only. */
 int notice(struct session *s, enum notice_when when, const char *stage, const char *reason,
            const char *evidence, struct err *e);
 

@@ -6,6 +6,7 @@
 #include "base/log.h"
 #include "base/map.h"
 #include "journal/export.h"
+#include "run/holding.h"
 #include "run/own.h"
 #include "run/record_parts.h"
 
@@ -243,7 +244,10 @@ void record_mirror(struct session *s) {
     struct writing w = {.s = s, .o = &o, .a = a, .d = json_doc(a), .there = there, .named = named};
     w.data = yyjson_mut_obj(w.d);
     w.parts = yyjson_mut_arr(w.d);
-    if (write_all(&w, &e) < 0)
+    int r = session_holds_still(s, 0, &e);
+    if (r >= 0)
+        r = write_all(&w, &e);
+    if (r < 0)
         log_warn("the run's record is not mirrored into %c: %s", s->destination, err_msg(&e));
 }
 
@@ -460,6 +464,19 @@ static int check_clusters(struct session *s, const struct found *f, struct err *
     return 0;
 }
 
+/* One that lives goes on with the run, and its record grows: then there is nothing to take over.
+ * The journal must have no event of its own before the import. */
+static int hold_destination(struct session *s, const struct found *f, struct err *e) {
+    const char *to = json_str(f->head.tree, "destination");
+    bool recording = s->recording;
+    if (!to || (!str_eq(to, "a") && !str_eq(to, "b")))
+        return err_set(e, -EBADMSG, "the record does not say where the run leads");
+    s->recording = false;
+    int r = session_hold(s, holding_slot(*to), e);
+    s->recording = recording;
+    return r < 0 ? err_ctx(e, r, "the run is not taken over") : r;
+}
+
 static int take_over(struct session *s, struct found *f, struct err *e) {
     const char *damaged;
     uint8_t salt[SHA256_LEN];
@@ -467,6 +484,10 @@ static int take_over(struct session *s, struct found *f, struct err *e) {
     int r = find(s, f, &damaged, e);
     if (r >= 0)
         r = check_clusters(s, f, e);
+    if (r >= 0)
+        r = hold_destination(s, f, e);
+    if (r >= 0)
+        r = find(s, f, &damaged, e); /* whoever had it may have written until then */
     if (r >= 0)
         r = read_salt(s, &f->head, salt, e);
     if (r >= 0)
@@ -478,6 +499,8 @@ static int take_over(struct session *s, struct found *f, struct err *e) {
     fill_info(s, f, damaged, &info);
     if (damaged)
         log_warn("one half of the record could not be used (%s); the other one is", damaged);
+    if (s->taken_from)
+        session_event(s, "lease taken over", s->taken_from);
     session_event(s, "run taken over",
                   arena_printf(s->a, "record %lld in %c, written %s by %s",
                                (long long)info.generation, info.cluster, info.at, info.actor));

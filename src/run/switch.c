@@ -5,6 +5,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "run/back.h"
+#include "run/notice.h"
 
 enum { DRAIN_MS = 10000, PROOF_MS = 2000, TICK_MS = 1000 };
 
@@ -67,26 +68,43 @@ static int one_step(struct session *s, const struct switch_opts *o, const struct
     return r < 0 ? r : hold(s, o, w, m.percent, last ? PROOF_MS : o->hold_ms, e);
 }
 
-static int leave_as_it_is(struct session *s, const struct err *why, struct err *e) {
+/* What was to be seen when it was left. */
+static const char *evidence(struct session *s, const struct watchers *w, int percent) {
+    yyjson_mut_doc *d = json_doc(s->a);
+    yyjson_mut_val *root = yyjson_mut_obj(d);
+    json_mut_set_str(d, root, "onAbort", "stop");
+    json_mut_set(d, root, "percent", percent < 0 ? yyjson_mut_null(d) : yyjson_mut_int(d, percent));
+    json_mut_set(d, root, "probes", watchers_json(d, w));
+    return json_mut_write(s->a, root, NULL);
+}
+
+bool switch_leaves(const struct session *s) {
+    return str_eq(s->cfg->on_abort, "stop");
+}
+
+int switch_leave(struct session *s, const char *stage, const struct watchers *w, struct err *e) {
+    struct err why = *e;
     int now = switch_observe(s, NULL);
     const char *share = now < 0 ? "an unknown share" : arena_printf(s->a, "%d %%", now);
-    session_event(s, "switch: stopped, nothing taken back (traffic.onAbort: stop)", err_msg(why));
+    session_event(s, "switch: stopped, nothing taken back (traffic.onAbort: stop)", err_msg(&why));
     log_warn("NOTHING IS TAKEN BACK (traffic.onAbort: stop): %s of the live traffic goes to %c",
              share, s->destination);
-    return err_set(e, -EPROTO,
-                   "%s; traffic.onAbort is stop, so %s of the traffic stays on %c: a person has to "
-                   "decide between `tandem switch-back` and `tandem cutover`",
-                   err_msg(why), share, s->destination);
+    int r = err_set(e, -EPROTO,
+                    "%s; traffic.onAbort is stop, so %s of the traffic stays on %c: a person has "
+                    "to decide between `tandem switch-back` and `tandem %s`",
+                    err_msg(&why), share, s->destination, s->walking ? "resume" : "cutover");
+    (void)notice(s, NOTICE_LEFT, stage, err_msg(e), evidence(s, w, now), NULL);
+    return r;
 }
 
 /* The same whole way as a person would go, or none of it: what tandem.yaml says. */
-static int abort_to_source(struct session *s, struct err *e) {
+static int abort_to_source(struct session *s, const struct watchers *w, struct err *e) {
     struct err why = *e, back = {0};
     struct back_result res;
     struct back_opts bo = {.reason = err_msg(&why), .automatic = true};
     log_error("%s", err_msg(&why));
-    if (str_eq(s->cfg->on_abort, "stop"))
-        return leave_as_it_is(s, &why, e);
+    if (switch_leaves(s))
+        return switch_leave(s, "switch", w, e);
     log_warn("taking everything back to %c", s->source);
     int r = stage_switch_back(s, &bo, &res, &back);
     if (r < 0 && !res.traffic_back)
@@ -120,10 +138,10 @@ static int lead_prelive(struct session *s, void *ctx UNUSED, struct err *e) {
     return move_prelive(s, s->source, e);
 }
 
-static int finish(struct session *s, struct err *e) {
+static int finish(struct session *s, const struct watchers *w, struct err *e) {
     int r = prove(s, e);
     if (r < 0)
-        return abort_to_source(s, e);
+        return abort_to_source(s, w, e);
     for (size_t i = 0; i < s->n_tiers; i++) {
         struct err de = {0};
         int left = traffic_drain(s->tiers[i], s->source, DRAIN_MS, &de);
@@ -134,23 +152,37 @@ static int finish(struct session *s, struct err *e) {
     return session_step(s, "switch", SWITCH_LAST, lead_prelive, NULL, e);
 }
 
+static int walk(struct session *s, const struct switch_opts *o, const struct watchers *w, int at,
+                struct err *e) {
+    int r = 0;
+    for (size_t i = 0; r >= 0 && i < o->n_steps; i++)
+        if (o->steps[i] > at) /* a resumed cutover goes on where the traffic stands */
+            r = one_step(s, o, w, i, e);
+    return r;
+}
+
+/* A cutover that has failed goes back where it may have moved something. */
+static int give_up(struct session *s, const struct watchers *w, int at, int r, struct err *e) {
+    if (r == -ESTOPPED || r == -EGUARD)
+        return r;
+    return at == 0 || at == -1 || switch_observe(s, NULL) != at ? abort_to_source(s, w, e) : r;
+}
+
 int switch_cutover(struct session *s, const struct switch_opts *o, struct err *e) {
     struct watchers *own = NULL;
     int at = switch_observe(s, e);
     int r = at < -1 ? at : move_claim(s, false, e);
     if (r >= 0 && !o->no_probe && !o->watchers)
         r = watchers_start(s, &own, e);
-    for (size_t i = 0; r >= 0 && i < o->n_steps; i++) {
-        if (o->steps[i] <= at)
-            continue; /* a resumed cutover goes on where the traffic stands */
-        r = one_step(s, o, o->watchers ? o->watchers : own, i, e);
-    }
-    watchers_stop(own);
-    if (r == -ESTOPPED || r == -EGUARD)
-        return r;
+    const struct watchers *w = o->watchers ? o->watchers : own;
+    if (r >= 0)
+        r = walk(s, o, w, at, e);
     if (r < 0)
-        return at == 0 || at == -1 || switch_observe(s, NULL) != at ? abort_to_source(s, e) : r;
-    return o->steps[o->n_steps - 1] == 100 ? finish(s, e) : 0;
+        r = give_up(s, w, at, r, e);
+    else if (o->steps[o->n_steps - 1] == 100)
+        r = finish(s, w, e);
+    watchers_stop(own);
+    return r;
 }
 
 int switch_ask_live(struct session *s, unsigned times, unsigned *ret_elsewhere, struct err *e) {

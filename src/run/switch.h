@@ -28,6 +28,12 @@ struct switch_opts {
  * source, which is idle now. */
 int switch_cutover(struct session *s, const struct switch_opts *o, struct err *e);
 
+/* traffic.onAbort is stop: after a failure nothing is taken back by itself. */
+bool switch_leaves(const struct session *s);
+/* That, for the failure that *e tells of: everything stays as it is, everybody is told (notice.h),
+ * with what the probes have seen, and *e says what a person can do. Returns -EPROTO. */
+int switch_leave(struct session *s, const char *stage, const struct watchers *w, struct err *e);
+
 /* Who answers on the live side: asks each configured probe URL a few times. *ret_elsewhere counts
  * answers that did not name the destination. Returns answers in all, or negative. */
 int switch_ask_live(struct session *s, unsigned times, unsigned *ret_elsewhere, struct err *e);

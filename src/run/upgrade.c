@@ -7,9 +7,11 @@
 #include "run/abort.h"
 #include "run/holding.h"
 #include "run/notice.h"
+#include "run/switch.h"
 #include "run/upgrade_impl.h"
 
-enum { TICK_MS = 100, PROBE_MS = 1000, RECHECK_MS = 10000, DRAIN_MS = 30000 };
+/* SURE_MS: for a Lease that has run out, because an API server does not answer. */
+enum { TICK_MS = 100, PROBE_MS = 1000, RECHECK_MS = 10000, DRAIN_MS = 30000, SURE_MS = 60000 };
 #define FACT_UNTIL "upgrade.until"
 
 /* --- waiting --- */
@@ -24,6 +26,20 @@ static enum asked asked(struct upgrade *u, struct err *e) {
     return what;
 }
 
+/* Another process may have taken over while this one was stopped, or its machine slept: then
+ * nothing more is done here. */
+static int still_ours(struct upgrade *u, struct err *e) {
+    struct session *s = u->s;
+    int r = session_holds_still(s, 0, e);
+    int now = r >= 0 && s->n_tiers && u->percent >= 0 ? switch_observe(s, NULL) : -1;
+    return r < 0 || now < 0 || now == u->percent
+               ? r
+               : err_set(e, -EGUARD,
+                         "the traffic was moved by somebody else: %d %% go to %c now, not %d %%; "
+                         "nothing more is done here",
+                         now, s->destination, u->percent);
+}
+
 int upgrade_pulse(struct upgrade *u, struct err *e) {
     uint64_t now = clock_now_ms();
     if (asked(u, e))
@@ -33,7 +49,11 @@ int upgrade_pulse(struct upgrade *u, struct err *e) {
     if (now < u->next_check_ms)
         return 0;
     u->next_check_ms = now + PROBE_MS;
-    int r = watchers_check(u->w, e);
+    int r = still_ours(u, e);
+    /* Nor are the probes of one that was stopped believed, until it is known whether it acts. */
+    if (r < 0 || session_in_doubt(u->s))
+        return r;
+    r = watchers_check(u->w, e);
     u->broken = u->broken || r < 0;
     return r;
 }
@@ -261,6 +281,8 @@ static int go_to(struct upgrade *u, int to, struct err *e) {
     if (r >= 0)
         r = session_hold(u->s, holding_slot(u->s->destination), e);
     if (r >= 0)
+        r = session_holds_still(u->s, SURE_MS, e);
+    if (r >= 0)
         r = notice(u->s, NOTICE_BEFORE, name, NULL, NULL, e);
     if (r < 0)
         return r;
@@ -339,7 +361,10 @@ static int give_way(struct upgrade *u, int r, struct err *e) {
         *e = by;
         return go_back(u, false, what == ASKED_TRAFFIC_BACK, e);
     }
-    if (u->broken && carries(u))
+    bool moved = u->broken && carries(u);
+    if (moved && switch_leaves(u->s))
+        return switch_leave(u->s, run_stage_name(MAX(u->heading, 0)), u->w, e);
+    if (moved)
         return go_back(u, true, false, e);
     if (u->broken)
         return err_ctx(e, r, "aborted before any traffic was moved");
@@ -438,6 +463,13 @@ static int begin(struct upgrade *u, struct err *e) {
     return r;
 }
 
+/* Also where it only waits: on another machine the destination's Lease is all that tells that
+ * somebody carries this run out. */
+static int hold(struct upgrade *u, struct err *e) {
+    bool writes = u->stage >= RUN_MIGRATE && u->stage < u->until;
+    return writes ? session_hold(u->s, holding_slot(u->s->destination), e) : 0;
+}
+
 /* Live sync, where a run is gone on with: from where the users are. */
 static int sync_from_here(struct upgrade *u, struct err *e) {
     if (u->stage < RUN_FOLLOW || u->stage >= u->until)
@@ -457,6 +489,9 @@ static int stand_up(struct upgrade *u, struct err *e) {
     int r = holder_listen(u->s, upgrade_answer, u, &u->h, e);
     if (r < 0)
         return err_ctx(e, r, "listening for requests beside the journal");
+    r = hold(u, e);
+    if (r < 0)
+        return r;
     if (u->stage < u->until && u->s->cfg->n_probes)
         r = watchers_start(u->s, &w, e);
     pthread_mutex_lock(&u->lock);
@@ -476,7 +511,7 @@ static void take_down(struct upgrade *u) {
 }
 
 /* Who reads the record afterwards wants to know why it stopped, and what was to be seen then. */
-static void say_end(struct upgrade *u, int r, const struct err *e) {
+static void say_end(struct upgrade *u, bool walked, int r, const struct err *e) {
     struct holder_request rq = {.verb = "status"};
     AUTO_SB seen = SB_INIT(1 << 16);
     if (!u->s->run_open || r == -EUSAGE)
@@ -484,7 +519,7 @@ static void say_end(struct upgrade *u, int r, const struct err *e) {
     if (r < 0)
         session_event(u->s, r == -EGATE ? "upgrade waits" : "upgrade stopped", err_msg(e));
     bool failed = r < 0 && r != -EGATE && r != -ESTOPPED;
-    if (!failed && u->stage != RUN_RETIRE)
+    if (!walked || (!failed && u->stage != RUN_RETIRE))
         return;
     (void)upgrade_answer(u, &rq, &seen, NULL);
     (void)notice(u->s, failed ? NOTICE_FAILED : NOTICE_TERMINAL,
@@ -502,12 +537,12 @@ int upgrade(struct session *s, const struct upgrade_opts *o, struct upgrade_resu
     int r = begin(&u, e);
     if (r >= 0)
         r = stand_up(&u, e);
-    if (r >= 0) {
+    bool walked = r >= 0;
+    if (walked)
         r = walk(&u, e);
-        if (r < 0)
-            r = give_way(&u, r, e);
-    }
-    say_end(&u, r, e);
+    if (walked && r < 0)
+        r = give_way(&u, r, e);
+    say_end(&u, walked, r, e);
     take_down(&u);
     s->walking = false;
     *ret = (struct upgrade_result){MAX(u.stage, 0), u.stage == RUN_RETIRE};

@@ -5,28 +5,7 @@
 #include "base/clock.h"
 #include "run/upgrade_impl.h"
 
-enum { PROBE_WINDOW_MS = 10000 };
-
 /* --- status --- */
-
-static void add_probes(yyjson_mut_doc *d, yyjson_mut_val *root, const struct watchers *w) {
-    yyjson_mut_val *list = yyjson_mut_arr(d);
-    for (size_t i = 0; i < watchers_count(w); i++) {
-        const struct config_probe *c = watchers_config(w, i);
-        struct probe_stats st;
-        watchers_window(w, i, PROBE_WINDOW_MS, &st);
-        yyjson_mut_val *x = yyjson_mut_obj(d);
-        json_mut_set_str(d, x, "name", c->p.name);
-        json_mut_set_int(d, x, "ok", (int64_t)st.ok);
-        json_mut_set_int(d, x, "lost", (int64_t)st.lost);
-        json_mut_set_int(d, x, "byA", (int64_t)st.by_a);
-        json_mut_set_int(d, x, "byB", (int64_t)st.by_b);
-        json_mut_set_int(d, x, "p50Us", (int64_t)(st.p50_ms * 1000));
-        json_mut_set_int(d, x, "p99Us", (int64_t)(st.p99_ms * 1000));
-        yyjson_mut_arr_append(list, x);
-    }
-    json_mut_set(d, root, "probes", list);
-}
 
 static void add_where(yyjson_mut_doc *d, yyjson_mut_val *root, const struct upgrade *u) {
     char t[CLOCK_RFC3339_MAX];
@@ -54,7 +33,7 @@ static int answer_status(struct upgrade *u, const struct holder_request *rq UNUS
     add_where(d, root, u);
     if (u->f)
         json_mut_set(d, root, "follow", following_json(d, u->f));
-    add_probes(d, root, u->w);
+    json_mut_set(d, root, "probes", watchers_json(d, u->w));
     pthread_mutex_unlock(&u->lock);
     const char *text = json_mut_write(a, root, &n);
     sb_add(ret_json, text, n);

@@ -4,7 +4,8 @@
 
 #include "base/file.h"
 
-enum { CA_MAX = 1 << 20, ABORT_WINDOW_MS = 10000, ABORT_AT_LEAST = 50, WATCHERS_MAX = 16 };
+enum { CA_MAX = 1 << 20, WATCHERS_MAX = 16 };
+enum { ABORT_WINDOW_MS = 10000, ABORT_AT_LEAST = 50, SHOWN_WINDOW_MS = 10000 };
 
 struct watchers {
     struct probe *p[WATCHERS_MAX];
@@ -93,4 +94,22 @@ void watchers_window(const struct watchers *w, size_t i, uint32_t window_ms,
                      struct probe_stats *ret) {
     MUST(i < w->n);
     probe_window(w->p[i], window_ms, ret);
+}
+
+yyjson_mut_val *watchers_json(yyjson_mut_doc *d, const struct watchers *w) {
+    yyjson_mut_val *list = yyjson_mut_arr(d);
+    for (size_t i = 0; i < watchers_count(w); i++) {
+        struct probe_stats st;
+        watchers_window(w, i, SHOWN_WINDOW_MS, &st);
+        yyjson_mut_val *x = yyjson_mut_obj(d);
+        json_mut_set_str(d, x, "name", w->cfg[i]->p.name);
+        json_mut_set_int(d, x, "ok", (int64_t)st.ok);
+        json_mut_set_int(d, x, "lost", (int64_t)st.lost);
+        json_mut_set_int(d, x, "byA", (int64_t)st.by_a);
+        json_mut_set_int(d, x, "byB", (int64_t)st.by_b);
+        json_mut_set_int(d, x, "p50Us", (int64_t)(st.p50_ms * 1000));
+        json_mut_set_int(d, x, "p99Us", (int64_t)(st.p99_ms * 1000));
+        yyjson_mut_arr_append(list, x);
+    }
+    return list;
 }

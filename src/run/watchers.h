@@ -19,6 +19,9 @@ const struct config_probe *watchers_config(const struct watchers *w, size_t i);
 void watchers_window(const struct watchers *w, size_t i, uint32_t window_ms,
                      struct probe_stats *ret);
 
+/* What each has seen over the last ten seconds: name, ok, lost, byA, byB, p50Us, p99Us. */
+yyjson_mut_val *watchers_json(yyjson_mut_doc *d, const struct watchers *w);
+
 /* The certificate authorities that a probe names, into p; what it points to lives in a. */
 int watchers_load_ca(struct arena *a, const struct config_probe *c, struct probe_config *p,
                      struct err *e);

@@ -19,6 +19,7 @@
 #include "run/adopt.h"
 #include "run/back.h"
 #include "run/move.h"
+#include "run/notice.h"
 #include "run/switch.h"
 #include "run/trail.h"
 
@@ -448,6 +449,10 @@ static void traffic_that_stays(void **state UNUSED) {
     env_end(&v);
 }
 
+static int cut_over(struct session *s, void *ctx, struct err *e) {
+    return switch_cutover(s, ctx, e);
+}
+
 /* traffic.onAbort: a step that fails after one that did not. */
 static void aborts_as_told(void **state UNUSED) {
     static const struct {
@@ -470,6 +475,46 @@ static void aborts_as_told(void **state UNUSED) {
         assert_string_equal(fake_value(&v.lb, "frontend.pct_b"), rows[i].share);
         env_end(&v);
     }
+}
+
+/* Who stays as it is waits for a person, and so everybody is told, once, of what was seen: hooks,
+ * and the clusters that answer, although a cutover has opened none. */
+static void left_is_told(void **state UNUSED) {
+    static const struct api_row rows[] = {
+        {"GET /version", 200, "{\"major\":\"1\",\"minor\":\"37\",\"gitVersion\":\"v1.37.2\"}"},
+        {"GET /api/v1/namespaces/kube-system", 200, "{\"metadata\":{\"uid\":\"u-b\"}}"},
+        {"POST ", 201, "{\"metadata\":{\"uid\":\"u-1\"}}"},
+    };
+    struct api *b = api_start(rows, COUNT_OF(rows));
+    struct env v;
+    int steps[] = {50, 100};
+    struct switch_opts o = {.steps = steps, .n_steps = 2, .no_probe = true, .hold_ms = 1};
+    char *told;
+    yyjson_val *t;
+    size_t n;
+    env_start(&v, 0, api_port(b),
+              "  onAbort: stop\nnotices: {record: false}\nhooks:\n"
+              "  - {name: page, on: [failed], exec: [sh, -c, 'cat >>told']}\n");
+    live_past(&v, NULL, 0);
+    env_open(&v, NEED_JOURNAL | NEED_TRAFFIC);
+    fake_fail(&v.lb, arena_printf(v.a, "set map %s frontend.pct_b 100", v.map), FAKE_IGNORE, NULL);
+    assert_int_equal(run_announce(v.s, "switch", 0, cut_over, &o, &v.e), -EPROTO);
+    const char *path = arena_printf(v.a, "%s/told", v.dir);
+    assert_int_equal(file_read(v.a, path, 1 << 16, &told, &n, &v.e), 0);
+    if (json_parse(v.a, told, n, &t, &v.e) < 0) /* twice would be no JSON */
+        fail_msg("%s: %s", v.e.msg, told);
+    assert_string_equal(json_str(t, "stage"), "switch");
+    assert_non_null(strstr(json_str(t, "reason"), "a person has to decide between"));
+    assert_int_equal(json_int(json_get(t, "percent"), -1), 50);
+    assert_string_equal(json_str(t, "evidence", "onAbort"), "stop");
+    assert_int_equal(json_int(json_get(json_get(t, "evidence"), "percent"), -1), 50);
+    assert_true(yyjson_is_arr(json_get(json_get(t, "evidence"), "probes")));
+    assert_int_equal(api_count(b, "\"reason\":\"NothingTakenBack\""), 1);
+    assert_int_equal(api_count(b, "StageFailed"), 0);
+    assert_string_equal(fake_value(&v.lb, "frontend.pct_b"), "50");
+    unlink(path);
+    env_end(&v);
+    api_stop(b);
 }
 
 /* --- what would be lost --- */
@@ -764,6 +809,7 @@ int main(void) {
         cmocka_unit_test(counts_losses),       cmocka_unit_test(nothing_to_lose),
         cmocka_unit_test(another_cluster),     cmocka_unit_test(sync_comes_to_rest),
         cmocka_unit_test(dead_where_it_acts),  cmocka_unit_test(hanging_cluster),
+        cmocka_unit_test(left_is_told),
     };
     log_setup(LOG_ERROR, LOG_TEXT);
     return cmocka_run_group_tests_name("back", tests, NULL, NULL);

@@ -8,6 +8,7 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
@@ -181,28 +182,24 @@ static void nobody_there(void **state) {
     char *answer;
     bench_at(&b, "t.db");
     assert_int_equal(-ENOENT, ask(&b, "echo", NULL, &answer));
-    assert_int_equal(0, holder_or_self(&b.s, "echo", NULL, &answer, &b.e));
-    assert_false(b.s.take_over);
-    b.cfg.journal = arena_printf(b.a, "%s/none/t.db", b.dir);
-    assert_int_equal(0, holder_or_self(&b.s, "echo", NULL, &answer, &b.e));
-    b.cfg.journal = b.journal;
+    const char *nowhere = arena_printf(b.a, "%s/none/t.db", b.dir);
+    assert_int_equal(-ENOENT, holder_ask(nowhere, b.a, "echo", NULL, "jo", MS, &answer, &b.e));
     listens(&b, echo, NULL);
-    assert_int_equal(1, holder_or_self(&b.s, "echo", NULL, &answer, &b.e));
-    assert_int_equal(-EGUARD, holder_or_self(&b.s, "refuse", NULL, &answer, &b.e));
+    assert_int_equal(0, ask(&b, "echo", NULL, &answer));
     holder_close(TAKE(b.h));
     assert_int_equal(-ENOENT, ask(&b, "echo", NULL, &answer));
     bench_done(&b);
 }
 
 /* A holder in a process of its own, since it is to be stopped and killed. */
-static pid_t child_listens(struct bench *b) {
+static pid_t child_listens(struct bench *b, atomic_uint *calls) {
     int p[2];
     char x;
     assert_int_equal(0, pipe(p));
     pid_t pid = fork();
     if (pid == 0) {
         prctl(PR_SET_PDEATHSIG, SIGKILL);
-        if (holder_listen(&b->s, echo, NULL, &b->h, &b->e) < 0 || write(p[1], "x", 1) != 1)
+        if (holder_listen(&b->s, echo, calls, &b->h, &b->e) < 0 || write(p[1], "x", 1) != 1)
             _exit(1);
         for (;;)
             pause();
@@ -222,8 +219,11 @@ static void a_frozen_holder(void **state) {
     (void)state;
     struct bench b;
     char *answer;
+    atomic_uint *calls =
+        mmap(NULL, sizeof *calls, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    assert_ptr_not_equal(calls, MAP_FAILED);
     bench_at(&b, "t.db");
-    pid_t pid = child_listens(&b);
+    pid_t pid = child_listens(&b, calls);
     assert_int_equal(0, ask(&b, "echo", NULL, &answer));
     kill(pid, SIGSTOP);
     assert_int_equal(pid, waitpid(pid, NULL, WUNTRACED)); /* it is a moment until it stands */
@@ -234,15 +234,14 @@ static void a_frozen_holder(void **state) {
         if (r != -ETIMEDOUT || clock_now_ms() - start > 5000)
             fail_msg("%u: %d, %s", i, r, b.e.msg);
     }
-    assert_int_equal(0, holder_or_self(&b.s, "echo", NULL, &answer, &b.e));
-    assert_true(b.s.take_over);
     kill(pid, SIGCONT);
     assert_int_equal(0, ask(&b, "echo", NULL, &answer)); /* those who left are no harm to it */
+    assert_int_equal(2, atomic_load(calls)); /* and what they wanted is not done any more */
     end_child(pid);
     assert_int_equal(-ENOENT, ask(&b, "echo", NULL, &answer));
-    b.s.take_over = false;
     listens(&b, echo, NULL); /* what it left is replaced */
     assert_int_equal(0, ask(&b, "echo", NULL, &answer));
+    munmap(calls, sizeof *calls);
     bench_done(&b);
 }
 

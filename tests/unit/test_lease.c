@@ -82,6 +82,43 @@ static void a_renewal_that_comes_late_is_waited_for(void **state) {
     bench_free(&b);
 }
 
+/* The other cluster's fence: what was lost there stops writes here; one that has run out is waited
+ * for until somebody has looked, and not for ever. */
+static void partners(void **state) {
+    (void)state;
+    static const struct {
+        const char *what;
+        bool runs, lost, tried;
+        int want;
+        uint64_t least_ms, most_ms;
+    } rows[] = {
+        {"it runs", true, false, false, 0, 0, 1000},
+        {"it was lost", false, true, false, -EGUARD, 0, 1000},
+        {"it has run out, and its server does not answer", false, false, true, 0, 0, 1000},
+        {"it has run out, and nobody has looked", false, false, false, 0, 1900, 5000},
+    };
+    for (size_t i = 0; i < COUNT_OF(rows); i++) {
+        struct kube_fence f, other;
+        struct err e = {0};
+        uint64_t now = clock_boot_ns();
+        fence_init(&f);
+        fence_init(&other);
+        atomic_store(&f.until_ns, now + 60000 * ms);
+        atomic_store(&other.until_ns, rows[i].runs ? now + 60000 * ms : now - 1000 * ms);
+        atomic_store(&other.tried_ns, rows[i].tried ? now : now - 2000 * ms);
+        atomic_store(&f.partner, &other);
+        if (rows[i].lost)
+            fence_lose(&other, "jo holds it");
+        uint64_t start = clock_now_ms();
+        int r = fence_pass(&f, 0, NULL, &e);
+        uint64_t took = clock_now_ms() - start;
+        if (r != rows[i].want || took < rows[i].least_ms || took > rows[i].most_ms)
+            fail_msg("%s: %d after %llu ms", rows[i].what, r, (unsigned long long)took);
+        if (r < 0)
+            says(&e, "the other cluster: jo holds it");
+    }
+}
+
 static void each_attempt_looks_again(void **state) {
     (void)state;
     static const struct api_row rows[] = {{NULL, 429, "{}", "Retry-After: 1", .times = 1},
@@ -492,6 +529,7 @@ int main(void) {
         cmocka_unit_test(a_write_past_its_time_is_not_sent),
         cmocka_unit_test(a_renewal_that_comes_late_is_waited_for),
         cmocka_unit_test(each_attempt_looks_again),
+        cmocka_unit_test(partners),
         cmocka_unit_test(it_is_looked_at_when_the_connection_stands),
         cmocka_unit_test(who_has_ended_is_known),
         cmocka_unit_test(taking),

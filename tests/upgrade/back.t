@@ -175,8 +175,19 @@ aborts 'abort' 0
 like 'abort: it says why' "$(cat "$work/abort.err")" 'probe pulse lost .*the traffic is back on a'
 is_back 'abort' --journal "$work/tandem.db"
 traffic_config 'onAbort: stop'
+cat >>"$work/tandem.yaml" <<YAML
+hooks:
+  - {name: page, on: [failed], exec: [sh, -c, 'cat >>paged']}
+YAML
 aborts 'onAbort: stop' 50
 like 'onAbort: stop says so' "$(cat "$work/abort.err")" 'NOTHING IS TAKEN BACK'
+is 'somebody is called, once, with what was seen' \
+    "$(jq -r '[.event, .stage, .percent, .evidence.onAbort, (.evidence.probes[0] | .name, .lost > 0)] | join(" ")' "$work/paged")" \
+    'failed switch 50 stop pulse true'
+like 'with the reason' "$(jq -r .reason "$work/paged")" 'probe pulse lost .*a person has to decide'
+for c in paas-a paas-b; do
+    like "$c: kubectl shows it" "$(kubectl --context $c get events -n tandem-system)" 'Warning +NothingTakenBack .*probe pulse lost'
+done
 is 'the singletons stay in B too' "$(acts a) $(acts b)" 'true false'
 exits 'a person goes back' 0 t switch-back --yes
 is_back 'onAbort: stop, then switch-back'

@@ -127,7 +127,20 @@ is 'pre-live leads to A' "$(who "$BED_PRELIVE_URL")" a
 is 'the CronJobs act in B' "$(cron paas-a) $(cron paas-b)" 'true false'
 is 'every forward move is done once since' "$(field '[.moves[] | select(.state == "done" and .to == "switch")] | length')" 1
 
-# --- a probe that breaks while it waits ---
+# --- a probe that breaks while it waits, and nothing is to be taken back by itself ---
+sed -i 's/^  steps: .*/&\n  onAbort: stop/' tandem.yaml
+start resume --wait --until retire
+ok 'it waits at the last gate' at_gate retire
+sleep 4
+bed stop b ingress --kill >/dev/null 2>&1
+ended 'onAbort: stop: it ends by itself' 1
+bed start b ingress >/dev/null 2>&1
+like 'it says that a person has to decide' "$(cat bg.err)" 'NOTHING IS TAKEN BACK.*a person has to decide between .tandem switch-back. and .tandem resume.'
+is 'nothing was' "$(who "$BED_LIVE_URL") $(cron paas-a) $(cron paas-b) $(field .stage)" 'b true false bake'
+like 'kubectl shows it' "$(kb get events -n tandem-system)" 'Warning +NothingTakenBack .*probe pulse lost'
+sed -i '/^  onAbort: stop/d' tandem.yaml
+
+# --- the same, and back ---
 start resume --wait --until retire
 ok 'before retire there is always a gate' at_gate retire
 like 'the text has the probes' "$("$TANDEM" status -f tandem.yaml 2>/dev/null)" 'pulse +[0-9]+ ok'
