@@ -62,7 +62,7 @@ static int one_step(struct session *s, const struct switch_opts *o, const struct
                     size_t i, struct err *e) {
     struct move m = {o->steps[i], o->force};
     const char *what = arena_printf(s->a, "%d %% to %c", m.percent, s->destination);
-    int r = session_step(s, "switch", what, move_live, &m, e);
+    int r = session_step_recorded(s, "switch", what, move_live, &m, e);
     bool last = i + 1 == o->n_steps;
     return r < 0 ? r : hold(s, o, w, m.percent, last ? PROOF_MS : o->hold_ms, e);
 }
@@ -131,7 +131,7 @@ static int finish(struct session *s, struct err *e) {
             log_info("tier %s: %d sessions are still open on %c", traffic_name(s->tiers[i]), left,
                      s->source);
     }
-    return session_step(s, "switch", SWITCH_LAST, lead_prelive, NULL, e);
+    return session_step_recorded(s, "switch", SWITCH_LAST, lead_prelive, NULL, e);
 }
 
 int switch_cutover(struct session *s, const struct switch_opts *o, struct err *e) {
@@ -146,7 +146,8 @@ int switch_cutover(struct session *s, const struct switch_opts *o, struct err *e
         r = one_step(s, o, o->watchers ? o->watchers : own, i, e);
     }
     watchers_stop(own);
-    if (r == -ESTOPPED || r == -EGUARD)
+    /* A full disk here says nothing against the destination: the traffic stays as recorded. */
+    if (r == -ESTOPPED || r == -EGUARD || r == -EUNRECORDED)
         return r;
     if (r < 0)
         return at == 0 || at == -1 || switch_observe(s, NULL) != at ? abort_to_source(s, e) : r;
