@@ -26,6 +26,8 @@ struct err {
 #define EUSAGE 4004
 /* Waits at a gate, for a person or a check: exit code 3. */
 #define EGATE 4005
+/* Not done, since the journal could not take the intent. */
+#define EUNRECORDED 4006
 
 /* Fills e (if not NULL) and returns code, which must be negative. */
 int err_set(struct err *e, int code, const char *fmt, ...) PRINTF_LIKE(3, 4);

@@ -4,7 +4,8 @@
  * to the network, each answer to one. With TANDEM_CRASH_AT=N the Nth that is reached raises
  * SIGKILL; TANDEM_CRASH_COUNT=FILE keeps the number of points reached so far in FILE, and
  * TANDEM_CRASH_BATCH=N has the journal of a migration commit N objects at a time. TANDEM_TIMEOUT_MS
- * is the longest that a request may take. Any thread. */
+ * is the longest that a request may take, TANDEM_PATIENCE_MS how long a cluster that is gone is
+ * waited for. Any thread. */
 #pragma once
 
 #include "base/util.h"

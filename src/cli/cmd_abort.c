@@ -41,6 +41,10 @@ static int look(struct session *s, struct err *e) {
     int stage = run_stage(s, e);
     if (stage < 0)
         return stage;
+    if (!s->run_open)
+        return err_set(e, -EGUARD,
+                       "it came too late: the run has ended meanwhile, and nothing was taken back "
+                       "(`tandem history`)");
     if (stage > RUN_MIGRATE)
         return err_set(e, -1, "the run still stands at %s: see `tandem status` and its own words",
                        run_stage_name(stage));

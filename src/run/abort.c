@@ -3,6 +3,7 @@
 #include <errno.h>
 
 #include "base/log.h"
+#include "run/trail.h"
 
 struct abort_ctx {
     struct session *s;
@@ -33,6 +34,13 @@ static int stand(struct session *s) {
     return MAX(stage, 0);
 }
 
+/* Where nobody can tell, they may. A hand-over that was cut short has left some there, although the
+ * stage was never reached. */
+static bool singletons_away(struct session *s, int stage) {
+    struct trail t = {0};
+    return stage >= RUN_ACTIVATE || trail_read(s, &t, NULL) < 0 || t.acts_ms;
+}
+
 int run_abort(struct session *s, const struct abort_opts *o, struct abort_result *ret,
               struct err *e) {
     struct run_seen seen;
@@ -47,7 +55,7 @@ int run_abort(struct session *s, const struct abort_opts *o, struct abort_result
     int to = o->traffic_only ? RUN_ACTIVATE : RUN_MIGRATE;
     bool moved = s->n_tiers && seen.percent != 0;
     *ret = (struct abort_result){
-        .needed = stage < 0 || moved || (stage >= RUN_ACTIVATE && !o->traffic_only),
+        .needed = stage < 0 || moved || (!o->traffic_only && singletons_away(s, stage)),
         .traffic_back = true,
     };
     struct abort_ctx c = {s, o, ret};

@@ -235,8 +235,13 @@ int run_move(struct session *s, const struct run_facts *f, int to, const char *r
         return err_set(e, began, "the move to %s cannot be recorded and is not made: %s",
                        run_stage_name(to), err_msg(&je));
     r = fn(ctx, e);
-    if (began >= 0 && journal_move_end(s->journal, id, r < 0 ? "failed" : "done",
-                                       r < 0 ? err_msg(e) : NULL, &je) < 0)
+    int ended = began < 0 ? 0
+                          : journal_move_end(s->journal, id, r < 0 ? "failed" : "done",
+                                             r < 0 ? err_msg(e) : NULL, &je);
+    if (ended < 0 && r >= 0 && to > from)
+        return err_set(e, ended, "stage %s is done, and that cannot be recorded: %s",
+                       run_stage_name(to), err_msg(&je));
+    if (ended < 0)
         log_warn("not recorded in the journal: %s", err_msg(&je));
     tell_event(s, from, to, r < 0 ? "failed" : "done", r < 0 ? err_msg(e) : reason);
     return r;

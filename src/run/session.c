@@ -4,6 +4,7 @@
 #include <pwd.h>
 
 #include "base/clock.h"
+#include "base/fault.h"
 #include "base/file.h"
 #include "base/log.h"
 #include "run/adopt.h"
@@ -312,9 +313,10 @@ enum { PATIENCE_MS = 60000 };
 void session_patience(struct session *s, bool on) {
     s->patience += on ? 1 : -1;
     on = s->patience > 0;
+    uint32_t ms = on ? FAULT_NUMBER("TANDEM_PATIENCE_MS", PATIENCE_MS) : 0;
     for (size_t i = 0; i < COUNT_OF(s->cluster); i++)
         if (s->cluster[i])
-            kube_client_set_patience(s->cluster[i], on ? PATIENCE_MS : 0, on ? &s->cancel : NULL);
+            kube_client_set_patience(s->cluster[i], ms, on ? &s->cancel : NULL);
 }
 
 int session_world_opts(struct session *s, const uint8_t *plan_salt, struct world_opts *ret,
@@ -398,28 +400,48 @@ void session_event(struct session *s, const char *what, const char *detail) {
         log_warn("not recorded in the journal: %s", err_msg(&e));
 }
 
-static int64_t step_begin(struct session *s, const char *stage, const char *what) {
-    int64_t id = 0;
-    struct err e = {0};
-    if (s->recording && journal_step_begin(s->journal, s->run.id, stage, what, NULL, &id, &e) < 0)
-        log_warn("not recorded in the journal: %s", err_msg(&e));
-    return id;
+static int step_begin(struct session *s, const char *stage, const char *what, int64_t *ret_id,
+                      struct err *e) {
+    return s->recording ? journal_step_begin(s->journal, s->run.id, stage, what, NULL, ret_id, e)
+                        : 0;
+}
+
+/* What was done is recorded as far as that is possible. */
+static void step_end(struct session *s, const char *stage, const char *what, int64_t id, int r,
+                     const char *note) {
+    struct err je = {0};
+    if (id && journal_step_end(s->journal, id, r < 0 ? "failed" : "done", note, &je) < 0)
+        log_warn("not recorded in the journal: %s", err_msg(&je));
+    session_event(s, arena_printf(s->a, "%s: %s", stage, what), r < 0 ? note : "done");
+    if (r >= 0)
+        run_note(s, arena_printf(s->a, "%s: %s", stage, what));
 }
 
 int session_step(struct session *s, const char *stage, const char *what,
                  int (*fn)(struct session *s, void *ctx, struct err *e), void *ctx, struct err *e) {
     bool recorded = s->recording;
     struct err je = {0};
-    int64_t id = step_begin(s, stage, what);
+    int64_t id = 0;
+    int began = step_begin(s, stage, what, &id, &je);
     int r = fn(s, ctx, e);
-    const char *note = r < 0 ? err_msg(e) : NULL;
-    if (!recorded)
-        id = step_begin(s, stage, what);
-    if (id && journal_step_end(s->journal, id, r < 0 ? "failed" : "done", note, &je) < 0)
+    if (began >= 0 && !recorded)
+        began = step_begin(s, stage, what, &id, &je);
+    if (began < 0)
         log_warn("not recorded in the journal: %s", err_msg(&je));
-    session_event(s, arena_printf(s->a, "%s: %s", stage, what), r < 0 ? note : "done");
-    if (r >= 0)
-        run_note(s, arena_printf(s->a, "%s: %s", stage, what));
+    step_end(s, stage, what, id, r, r < 0 ? err_msg(e) : NULL);
+    return r;
+}
+
+int session_step_recorded(struct session *s, const char *stage, const char *what,
+                          int (*fn)(struct session *s, void *ctx, struct err *e), void *ctx,
+                          struct err *e) {
+    struct err je = {0};
+    int64_t id = 0;
+    if (step_begin(s, stage, what, &id, &je) < 0)
+        return err_set(e, -EUNRECORDED, "%s: %s cannot be recorded and is not done: %s", stage,
+                       what, err_msg(&je));
+    int r = fn(s, ctx, e);
+    step_end(s, stage, what, id, r, r < 0 ? err_msg(e) : NULL);
     return r;
 }
 

@@ -103,6 +103,11 @@ int session_begin_run(struct session *s, struct err *e);
  * journal can be had only afterwards (session_record), it is recorded then. */
 int session_step(struct session *s, const char *stage, const char *what,
                  int (*fn)(struct session *s, void *ctx, struct err *e), void *ctx, struct err *e);
+/* The same for what leads forward: where the intent cannot be recorded (a full disk) nothing is
+ * done, -EUNRECORDED. The way back uses the one above. */
+int session_step_recorded(struct session *s, const char *stage, const char *what,
+                          int (*fn)(struct session *s, void *ctx, struct err *e), void *ctx,
+                          struct err *e);
 /* What the step of a migration of everything is called; one under -n or -l is another. */
 #define MIGRATE_ALL "recreate objects"
 

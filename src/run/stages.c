@@ -135,8 +135,8 @@ int stage_migrate(struct session *s, struct world *w, const struct migrate_opts 
     struct migrate_ctx m = {w, o, ret};
     bool all = !(s->o.namespaces && s->o.namespaces[0]) && !s->o.label_selector;
     return r < 0 ? r
-                 : session_step(s, "migrate", all ? MIGRATE_ALL : "recreate some objects",
-                                patiently, &m, e);
+                 : session_step_recorded(s, "migrate", all ? MIGRATE_ALL : "recreate some objects",
+                                         patiently, &m, e);
 }
 
 /* --- activate, deactivate --- */
@@ -232,9 +232,10 @@ int stage_handover(struct session *s, bool back, bool dry_run, struct handover_i
     int r = dry_run ? 0 : session_hold(s, NEED_CLUSTERS, e);
     if (r < 0)
         return r;
+    const char *what = "hand singletons over";
     r = dry_run ? hand_over(s, &h, e)
-                : session_step(s, back ? "deactivate" : "activate", "hand singletons over",
-                               hand_over, &h, e);
+        : back  ? session_step(s, "deactivate", what, hand_over, &h, e)
+                : session_step_recorded(s, "activate", what, hand_over, &h, e);
     return h.failed ? h.failed : r;
 }
 
@@ -335,7 +336,7 @@ int stage_retire(struct session *s, struct err *e) {
     if (r >= 0)
         r = session_hold(s, holding_slot(s->destination), e);
     if (r >= 0)
-        r = session_step(s, "retire", "let the source go", end_run, NULL, e);
+        r = session_step_recorded(s, "retire", "let the source go", end_run, NULL, e);
     struct err left = {0};
     if (r >= 0)
         notice_sweep(s);

@@ -63,7 +63,7 @@ static int one_step(struct session *s, const struct switch_opts *o, const struct
                     size_t i, struct err *e) {
     struct move m = {o->steps[i], o->force};
     const char *what = arena_printf(s->a, "%d %% to %c", m.percent, s->destination);
-    int r = session_step(s, "switch", what, move_live, &m, e);
+    int r = session_step_recorded(s, "switch", what, move_live, &m, e);
     bool last = i + 1 == o->n_steps;
     return r < 0 ? r : hold(s, o, w, m.percent, last ? PROOF_MS : o->hold_ms, e);
 }
@@ -149,7 +149,7 @@ static int finish(struct session *s, const struct watchers *w, struct err *e) {
             log_info("tier %s: %d sessions are still open on %c", traffic_name(s->tiers[i]), left,
                      s->source);
     }
-    return session_step(s, "switch", SWITCH_LAST, lead_prelive, NULL, e);
+    return session_step_recorded(s, "switch", SWITCH_LAST, lead_prelive, NULL, e);
 }
 
 static int walk(struct session *s, const struct switch_opts *o, const struct watchers *w, int at,
@@ -161,9 +161,10 @@ static int walk(struct session *s, const struct switch_opts *o, const struct wat
     return r;
 }
 
-/* A cutover that has failed goes back where it may have moved something. */
+/* A cutover that has failed goes back where it may have moved something. A full disk here says
+ * nothing against the destination: the traffic stays as recorded. */
 static int give_up(struct session *s, const struct watchers *w, int at, int r, struct err *e) {
-    if (r == -ESTOPPED || r == -EGUARD)
+    if (r == -ESTOPPED || r == -EGUARD || r == -EUNRECORDED)
         return r;
     return at == 0 || at == -1 || switch_observe(s, NULL) != at ? abort_to_source(s, w, e) : r;
 }

@@ -313,6 +313,13 @@ static int walk(struct upgrade *u, struct err *e) {
     return r;
 }
 
+/* The source was let go, and the run is open still: whoever did it was killed, or met a full disk,
+ * before its end. All of it is done again, which changes nothing that was done. */
+static int end_retired(struct upgrade *u, struct err *e) {
+    log_info("%c was let go already; what is left is to end the run", u->s->source);
+    return upgrade_work(u, RUN_RETIRE, e);
+}
+
 /* --- going back --- */
 
 static int go_back(struct upgrade *u, bool automatic, bool traffic_only, struct err *e) {
@@ -539,7 +546,7 @@ int upgrade(struct session *s, const struct upgrade_opts *o, struct upgrade_resu
         r = stand_up(&u, e);
     bool walked = r >= 0;
     if (walked)
-        r = walk(&u, e);
+        r = u.stage == RUN_RETIRE ? end_retired(&u, e) : walk(&u, e);
     if (walked && r < 0)
         r = give_way(&u, r, e);
     say_end(&u, walked, r, e);

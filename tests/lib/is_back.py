@@ -33,19 +33,24 @@ def notes(o):
     return o["metadata"].get("annotations") or {}
 
 
-def objects(context):
+def listed(a, context, kinds):
+    where = ["-n", a.namespace] if a.namespace else ["-A"]
+    return json.loads(kubectl(context, "get", kinds, *where, "-o", "json"))["items"]
+
+
+def objects(a, context):
     """{"CronJob shop/report": object} of what nobody owns."""
     found = {}
-    for o in json.loads(kubectl(context, "get", KINDS, "-A", "-o", "json"))["items"]:
+    for o in listed(a, context, KINDS):
         if not o["metadata"].get("ownerReferences"):
             found[f"{o['kind']} {o['metadata']['namespace']}/{o['metadata']['name']}"] = o
     return found
 
 
-def scaled(context):
+def scaled(a, context):
     """What an autoscaler sets replicas of."""
     names = set()
-    for o in json.loads(kubectl(context, "get", "hpa", "-A", "-o", "json"))["items"]:
+    for o in listed(a, context, "hpa"):
         ref = o["spec"]["scaleTargetRef"]
         names.add(f"{ref['kind']} {o['metadata']['namespace']}/{ref['name']}")
     return names
@@ -58,15 +63,15 @@ def state(name, o, auto):
 
 
 def remember(a):
-    auto = scaled(a.source)
-    seen = {name: state(name, o, auto) for name, o in objects(a.source).items()}
+    auto = scaled(a, a.source)
+    seen = {name: state(name, o, auto) for name, o in objects(a, a.source).items()}
     with open(a.file, "w", encoding="utf-8") as f:
         json.dump(seen, f)
     print(f"{len(seen)} objects remembered")
 
 
 def of_source(a, before):
-    auto, now = scaled(a.source), objects(a.source)
+    auto, now = scaled(a, a.source), objects(a, a.source)
     for name, was in before.items():
         if name not in now:
             if not name.startswith("Job "):
@@ -81,7 +86,7 @@ def of_source(a, before):
 
 
 def of_destination(a, before):
-    for name, o in objects(a.destination).items():
+    for name, o in objects(a, a.destination).items():
         was = before.get(name)
         if not was:
             continue
@@ -146,6 +151,7 @@ def main():
     p.add_argument("file")
     p.add_argument("--source", default="paas-a")
     p.add_argument("--destination", default="paas-b")
+    p.add_argument("--namespace", metavar="NS", help="this one alone")
     p.add_argument("--back", choices=["a", "b"], default="a", help="the slot of the source")
     p.add_argument("--tier", default="frontend")
     p.add_argument("--map")

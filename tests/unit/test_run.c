@@ -340,6 +340,49 @@ static int exec_sql(struct fixture *f, const char *sql) {
     return rc;
 }
 
+/* The disk is full, as far as these can tell. */
+static int lose_the_journal(void *ctx, struct err *e UNUSED) {
+    struct seen *s = ctx;
+    s->calls++;
+    assert_int_equal(exec_sql(s->f, "ALTER TABLE move RENAME TO gone"), SQLITE_OK);
+    return 0;
+}
+
+static void test_move_whose_end_is_not_recorded(void **state) {
+    struct fixture *f = *state;
+    struct err e = {0};
+    struct seen seen = {.f = f};
+    size_t n;
+    assert_true(run_move(&f->s, NULL, RUN_PREFLIGHT, NULL, lose_the_journal, &seen, &e) < 0);
+    assert_non_null(strstr(err_msg(&e), "stage preflight is done, and that cannot be recorded"));
+    assert_int_equal(exec_sql(f, "ALTER TABLE gone RENAME TO move"), SQLITE_OK);
+    assert_string_equal(last_move(f, &n).state, "intent");
+
+    put_at(f, RUN_ACTIVATE); /* the way back is not the worse for it */
+    good(run_move(&f->s, NULL, RUN_MIGRATE, NULL, lose_the_journal, &seen, &e), &e);
+    assert_int_equal(seen.calls, 2);
+}
+
+static int count_call(struct session *s UNUSED, void *ctx, struct err *e UNUSED) {
+    ++*(int *)ctx;
+    return 0;
+}
+
+static void test_step_that_cannot_be_recorded(void **state) {
+    struct fixture *f = *state;
+    struct err e = {0};
+    int calls = 0;
+    assert_int_equal(exec_sql(f, "ALTER TABLE step RENAME TO gone"), SQLITE_OK);
+    assert_int_equal(session_step_recorded(&f->s, "switch", "50 % to b", count_call, &calls, &e),
+                     -EUNRECORDED);
+    assert_int_equal(calls, 0);
+    good(session_step(&f->s, "switch", "back to a", count_call, &calls, &e), &e);
+    assert_int_equal(calls, 1);
+    assert_int_equal(exec_sql(f, "ALTER TABLE gone RENAME TO step"), SQLITE_OK);
+    good(session_step_recorded(&f->s, "switch", "50 % to b", count_call, &calls, &e), &e);
+    assert_int_equal(calls, 2);
+}
+
 static void test_rows_are_append_only(void **state) {
     static const char *const sql[] = {
         "DELETE FROM move",
@@ -632,6 +675,8 @@ int main(void) {
         ROW(test_move_is_intent_then_done),
         ROW(test_move_that_fails),
         ROW(test_move_without_a_journal_to_write),
+        ROW(test_move_whose_end_is_not_recorded),
+        ROW(test_step_that_cannot_be_recorded),
         ROW(test_rows_are_append_only),
         ROW(test_single_commands),
         ROW(test_walking_records_itself),
