@@ -242,7 +242,7 @@ static void objects_text(const struct losses *l, struct sb *b) {
 void back_losses_text(const struct losses *l, struct sb *b) {
     char t[CLOCK_RFC3339_MAX];
     if (l->known && !l->since_ms) {
-        sb_fmt(b, "%c has had no traffic and no singletons in this run: nothing is lost", l->slot);
+        sb_fmt(b, "%c has no traffic and no singletons: nothing is lost", l->slot);
         return;
     }
     sb_fmt(b, "not taken back: what %c's applications did outside the clusters", l->slot);

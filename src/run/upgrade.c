@@ -189,12 +189,12 @@ static int catch_up(struct upgrade *u, struct err *e) {
 /* --- a gate --- */
 
 static int at_gate(struct upgrade *u, int to, const char *missing, struct err *e) {
-    upgrade_waits(u, to, 0, missing);
     if (!u->o->wait)
         return err_set(e, -EGATE,
                        "waits at the gate before %s: %s. `tandem approve %s --reason …` approves, "
                        "`tandem resume` goes on",
                        run_stage_name(to), missing, run_stage_name(to));
+    upgrade_waits(u, to, 0, missing);
     return upgrade_wait(u, PROBE_MS, e);
 }
 

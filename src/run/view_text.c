@@ -218,8 +218,9 @@ static void put_held(struct out *o, char slot, bool known, size_t n) {
 static void put_losses(struct out *o) {
     const struct losses *l = &o->v->deep.losses;
     char t[CLOCK_RFC3339_MAX];
-    sb_fmt(o->b, "\n  takes %s\n  ",
-           l->measured_ms ? clock_human(l->measured_ms, t) : "as long as was never measured here");
+    sb_fmt(o->b, "\n  %s%s\n  ",
+           l->measured_ms ? "takes " : "how long it takes was not measured here yet",
+           l->measured_ms ? clock_human(l->measured_ms, t) : "");
     back_losses_text(l, o->b);
 }
 
