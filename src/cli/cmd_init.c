@@ -58,12 +58,12 @@ static void write_classes(struct sb *b, const struct survey *v) {
     sb_str(b, "# Storage classes that are called something else in the other cluster.\n");
     if (!v->n_missing)
         sb_str(b, "# storageClasses: {gp2: gp3}\n");
+    else
+        sb_str(b, "# What b lacks, and is created there unless you map it:\n# storageClasses: {");
     for (size_t i = 0; i < v->n_missing; i++)
-        sb_fmt(b,
-               "# b has no class %s (it is created there, unless you map it):\n"
-               "# storageClasses: {%s: %s}\n",
-               v->missing_classes[i], v->missing_classes[i],
+        sb_fmt(b, "%s%s: %s", i ? ", " : "", v->missing_classes[i],
                v->default_class_b ? v->default_class_b : "NAME-IN-B");
+    sb_str(b, v->n_missing ? "}\n" : "");
 }
 
 static void write_probes(struct sb *b, const struct survey *v) {

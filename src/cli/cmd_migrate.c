@@ -16,7 +16,8 @@ struct migrate_cli {
 };
 
 static void progress(void *ctx UNUSED, size_t done, size_t failed, size_t total, const char *wave) {
-    log_progress("%zu of %zu written, %zu failed (%s)", done, total, failed, wave ? wave : "");
+    log_progress("%zu of %zu written, %zu failed (%s)", done, MAX(total, done), failed,
+                 wave ? wave : "");
 }
 
 static void show_probed(const struct session *s, const struct world *w) {

@@ -19,7 +19,7 @@ static const char *say_losses(struct session *s, const struct common *m, bool cl
     struct err e = {0};
     AUTO_SB b = SB_INIT(0);
     if (percent >= 0)
-        log_info("now %d %% of the live traffic goes to %c", percent, s->destination);
+        log_info("before: %d %% of the live traffic goes to %c", percent, s->destination);
     if (m->yes)
         return NULL;
     if (clusters && session_reach(s, NEED_CLUSTERS | TOLERATE_DEAD, &e) < 0)

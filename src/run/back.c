@@ -46,6 +46,8 @@ struct way {
 static int traffic(struct session *s, struct way *w, struct err *e) {
     int r = s->n_tiers ? switch_back_traffic(s, &w->ret->traffic_ms, e) : 0;
     w->ret->traffic_back = !s->n_tiers || switch_observe(s, NULL) == 0;
+    if (s->n_tiers && w->ret->traffic_back)
+        log_info("all live traffic goes to %c again", s->source);
     return r;
 }
 
@@ -136,7 +138,8 @@ static int singletons(struct session *s, struct way *w, struct err *e) {
     int r = stage_handover(s, true, false, &w->ret->items, e);
     w->ret->failed = r > 0 ? r : 0;
     for (const struct handover_item *i = w->o->automatic ? w->ret->items : NULL; i; i = i->next)
-        log_info("%s: %s %s", i->title, handover_state_name(i->state), i->note ? i->note : "");
+        log_info("%s %s%s%s", handover_state_name(i->state), i->title,
+                 str_empty(i->note) ? "" : ": ", i->note ? i->note : "");
     return r > 0 ? -EREMOTEIO : r;
 }
 

@@ -39,6 +39,11 @@ void notice_sweep(struct session *s);
 /* Mirrors the run's state and history into the destination (never Secret values); what goes wrong
  * is only told. Nothing happens when no run is open. */
 void record_mirror(struct session *s);
+/* Before a run is begun: is another one open, as its record in the clusters tells, that this
+ * journal knows nothing of? Then -EGUARD, with whose it is and what to do. What cannot be read says
+ * nothing.
+ */
+int record_no_other(struct session *s, struct err *e);
 /* Makes the journal of this machine from the mirror of a run that another machine began: for
  * `resume --take-over`. The session's run and direction are then the run's. -EEXIST when this
  * journal knows of a run already; -ENOENT when there is no record; -EBADMSG when none is whole;

@@ -415,6 +415,38 @@ int record_history(struct session *s, struct record_info *info, struct journal_e
     return r;
 }
 
+/* --- another's run --- */
+
+static bool has_run(struct session *s, const char *id) {
+    struct journal_run *v = NULL;
+    size_t n = 0;
+    bool found = journal_runs(s->journal, s->a, &v, &n, NULL) < 0;
+    for (size_t i = 0; i < n; i++)
+        found = found || str_eq(v[i].id, id);
+    return found;
+}
+
+int record_no_other(struct session *s, struct err *e) {
+    struct head heads[4];
+    struct err why = {0};
+    size_t n = 0;
+    if (!s->cfg->mirror)
+        return 0;
+    if (all_heads(s, heads, &n, &why) < 0)
+        log_info("whether another machine has a run open is not known: %s", err_msg(&why));
+    for (size_t i = 0; i < n; i++) {
+        yyjson_val *t = heads[i].tree;
+        const char *id = json_str(t, "run"), *at = json_str(t, "at"), *by = json_str(t, "actor");
+        if (id && !has_run(s, id))
+            return err_set(e, -EGUARD,
+                           "run %s of this environment is open, and this journal does not know it "
+                           "(its record is in %c, of %s, by %s): go on where its journal is, or "
+                           "`tandem resume --take-over` here",
+                           id, heads[i].cluster, at ? at : "?", by ? by : "?");
+    }
+    return 0;
+}
+
 /* --- taking over --- */
 
 static int read_salt(const struct session *s, const struct head *h, uint8_t ret[SHA256_LEN],

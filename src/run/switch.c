@@ -48,9 +48,9 @@ static int hold(struct session *s, const struct switch_opts *o, const struct wat
         if (atomic_load(&s->cancel.stop))
             return err_set(e, -ESTOPPED,
                            "stopped while %d %% were on %c; the traffic stays as it "
-                           "is: go on with `tandem cutover`, or back with `tandem "
+                           "is: go on with `tandem %s`, or back with `tandem "
                            "switch-back`",
-                           percent, s->destination);
+                           percent, s->destination, s->walking ? "resume" : "cutover");
         if (now >= end)
             return 0;
         clock_sleep_ms(MIN(end - now, (uint64_t)TICK_MS));

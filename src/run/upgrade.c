@@ -85,7 +85,9 @@ void upgrade_waits(struct upgrade *u, int gate, uint64_t left_ms, const char *te
     snprintf(u->waiting, sizeof u->waiting, "%s", text ? text : "");
     pthread_mutex_unlock(&u->lock);
     if (news && gate >= 0)
-        log_info("waits at the gate before %s: %s", run_stage_name(gate), text);
+        log_info(
+            "waits at the gate before %s: %s (`tandem approve` or `abort` from another terminal)",
+            run_stage_name(gate), text);
     else if (news)
         log_debug("%s", text);
 }
@@ -451,6 +453,11 @@ static int begin(struct upgrade *u, struct err *e) {
         r = err_set(e, -EGUARD,
                     "no run is open: there is nothing to resume (`tandem upgrade` "
                     "begins one)");
+    /* Who is refused leaves no run behind. */
+    if (r >= 0 && !s->run_open)
+        r = record_no_other(s, e);
+    if (r >= 0 && !s->run_open)
+        r = session_hold(s, holding_slot(s->destination), e);
     if (r >= 0)
         r = session_begin_run(s, e);
     if (r < 0)

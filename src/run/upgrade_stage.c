@@ -34,10 +34,11 @@ static int work_preflight(struct upgrade *u, struct err *e) {
 
 static void written(void *ctx, size_t done, size_t failed, size_t total, const char *wave) {
     struct upgrade *u = ctx;
-    log_progress("%zu of %zu written, %zu failed (%s)", done, total, failed, wave ? wave : "");
+    log_progress("%zu of %zu written, %zu failed (%s)", done, MAX(total, done), failed,
+                 wave ? wave : "");
     pthread_mutex_lock(&u->lock);
-    snprintf(u->waiting, sizeof u->waiting, "%zu of %zu objects written, %zu failed", done, total,
-             failed);
+    snprintf(u->waiting, sizeof u->waiting, "%zu of %zu objects written, %zu failed", done,
+             MAX(total, done), failed);
     pthread_mutex_unlock(&u->lock);
 }
 

@@ -62,6 +62,9 @@ like 'with who it is' "$(cat "$work/err")" 'the run is not taken over: .*one@[^ 
 is 'and the other machine knows of no run' "$(on two history -o json 2>/dev/null | jq length)" 0
 killed
 run=$(events one '.[-1].run')
+exits 'nor is a second run begun beside it' 4 on two upgrade --yes --until preflight
+like 'with whose it is, and what to do' "$(cat "$work/err")" "run $run of this environment is open.*by one@.*resume --take-over"
+is 'no run is left behind by that' "$(on two history -o json 2>/dev/null | jq length)" 0
 there >"$work/there"
 mark b
 from=$marked
