@@ -39,7 +39,9 @@ static int write_holder(int fd) {
 static int busy(int fd, const char *db_path, struct err *e) {
     char holder[HOLDER_MAX];
     read_holder(fd, holder);
-    err_set(e, -EBUSY, "journal %s: this environment is in use by %s; wait for it or stop it",
+    err_set(e, -EBUSY,
+            "journal %s: this environment is in use by %s; `tandem status` shows it, `tandem "
+            "abort` ends it",
             db_path, holder);
     if (e)
         e->retry = true;

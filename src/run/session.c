@@ -161,9 +161,9 @@ static int open_journal(struct session *s, unsigned needs, struct err *e) {
         return 0;
     int r = journal_open(path, !write, &s->journal, e);
     if (r < 0 && needs & TOLERATE_BUSY) {
-        /* Its holder may hang: what it wrote can still be read, and the way back is not recorded.
-         */
-        log_warn("going on without recording: %s", err_msg(e));
+        /* A process that has it is asked first, and records by itself; when it hangs, what it wrote
+         * can still be read, and the way back says that nothing was recorded. */
+        log_at(r == -EBUSY ? LOG_DEBUG : LOG_WARN, "going on without recording: %s", err_msg(e));
         write = false;
         r = 0;
         if (journal_open(path, true, &s->journal, NULL) < 0)
