@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Bad input gets a sentence, an exit code and no harm.
 . "$(dirname "$0")/../upgrade/lib.sh"
-bed_ready
+bed_ready lb
 config bare
 cd "$work" || exit 1
 
