@@ -96,8 +96,18 @@ static const char *follow_text(struct arena *a, const struct following_status *s
 }
 
 /* 1: it has caught up; negative when waiting longer is of no use. */
-static int judge_follow(struct upgrade *u, const struct following_status *st, struct err *e) {
-    if (st->state == FOLLOWING_LIVE && !st->pending)
+/* 1: it has. A source that never stands still always has something on its way: then all that was
+ * waiting when live sync began has to be through, and the rest within the limit. */
+static int judge_follow(struct upgrade *u, const struct following_status *st, uint64_t *live_ms,
+                        struct err *e) {
+    uint64_t now = clock_now_ms();
+    if (st->state != FOLLOWING_LIVE)
+        *live_ms = 0;
+    else if (!*live_ms)
+        *live_ms = now;
+    bool newer = *live_ms && st->oldest_ms + EVENT_MS < now - *live_ms &&
+                 st->oldest_ms <= u->s->cfg->max_lag_ms;
+    if (st->state == FOLLOWING_LIVE && (!st->pending || newer))
         return 1;
     if (st->state == FOLLOWING_STOPPED)
         return err_set(e, -EIO, "live sync has ended by itself%s%s", *st->why ? ": " : "", st->why);
@@ -113,13 +123,13 @@ static int judge_follow(struct upgrade *u, const struct following_status *st, st
 
 /* Until it has caught up once. A cluster that does not answer is waited for. */
 static int work_follow(struct upgrade *u, struct err *e) {
-    uint64_t said = clock_now_ms();
+    uint64_t said = clock_now_ms(), live_ms = 0;
     int r = upgrade_follow(u, e);
     while (r >= 0) {
         AUTO_ARENA a = arena_new();
         const struct following_status *st = upgrade_facts(u)->follow;
         const char *text = follow_text(a, st);
-        r = judge_follow(u, st, e);
+        r = judge_follow(u, st, &live_ms, e);
         if (r != 0)
             break;
         upgrade_waits(u, -1, 0, text);
