@@ -2,6 +2,7 @@
 #include <errno.h>
 
 #include "cli/commands.h"
+#include "cli/show.h"
 #include "run/notice.h"
 #include "run/stages.h"
 
@@ -25,9 +26,7 @@ static int show_items(struct session *s, const struct handover_item *items, enum
                       struct err *e) {
     if (o == OUT_JSON || o == OUT_YAML)
         return print_tree(s, items, o, e);
-    for (const struct handover_item *i = items; i; i = i->next)
-        printf("  %-11s %s%s%s\n", handover_state_name(i->state), i->title,
-               str_empty(i->note) ? "" : ": ", i->note ? i->note : "");
+    show_handover(items);
     if (!items)
         puts("Nothing is held: nothing to hand over.");
     return 0;

@@ -1,7 +1,6 @@
 #include "cli/show.h"
 
 #include "base/clock.h"
-
 #include "migrate/pernamespace.h"
 #include "migrate/settle.h"
 #include "migrate/unclassified.h"
@@ -136,11 +135,15 @@ void show_fates(const struct world *w) {
     }
 }
 
+void show_handover(const struct handover_item *i) {
+    for (; i; i = i->next)
+        printf("  %-11s %s%s%s\n", handover_state_name(i->state), i->title,
+               str_empty(i->note) ? "" : ": ", i->note ? i->note : "");
+}
+
 void show_back(const struct session *s, const struct back_result *r) {
     char t[CLOCK_RFC3339_MAX];
     if (s->n_tiers && r->traffic_back)
         printf("all live traffic goes to %c (took %s)\n", s->source, clock_human(r->traffic_ms, t));
-    for (const struct handover_item *i = r->items; i; i = i->next)
-        printf("  %-11s %s%s%s\n", handover_state_name(i->state), i->title,
-               str_empty(i->note) ? "" : ": ", i->note ? i->note : "");
+    show_handover(r->items);
 }

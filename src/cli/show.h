@@ -32,6 +32,8 @@ void show_undecided(FILE *f, const struct world *w);
 /* What did not stay as it was written, each with what became of it. */
 enum { FATES_SHOWN = 20 };
 void show_fates(const struct world *w);
+/* A line for each singleton: what became of it. */
+void show_handover(const struct handover_item *i);
 /* What the way back has done: when the traffic was moved, how long that took, and the singletons.
  */
 void show_back(const struct session *s, const struct back_result *r);

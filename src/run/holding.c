@@ -101,7 +101,7 @@ int session_hold(struct session *s, unsigned slots, struct err *e) {
 }
 
 int session_holds_still(struct session *s, uint64_t patience_ms, struct err *e) {
-    int r = 0;
+    int r = s->refused ? err_set(e, -EGUARD, "another process writes there") : 0;
     for (size_t i = 0; i < COUNT_OF(s->lease) && r >= 0; i++)
         if (s->lease[i])
             r = lease_check(s->lease[i], patience_ms, &s->cancel, e);

@@ -18,7 +18,7 @@ enum session_need holding_slot(char slot);
  * one, is warned about once and goes without. With s->take_over another's is taken over by force,
  * and nothing but -ESTOPPED stands in the way. */
 int session_hold(struct session *s, unsigned slots, struct err *e);
-/* Does this session have still what it took? -EGUARD: another has taken over, and who. As
+/* Does this session have still what it took, and was it refused nothing? -EGUARD: another acts. As
  * lease_check() for patience_ms. */
 int session_holds_still(struct session *s, uint64_t patience_ms, struct err *e);
 /* It will be known in a moment whether it has. */

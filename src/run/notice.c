@@ -278,7 +278,7 @@ int notice(struct session *s, enum notice_when when, const char *stage, const ch
     int r = call_hooks(s, &x, e);
     if (when == NOTICE_LEFT && s->cfg->tell_clusters)
         reach(s);
-    if (r >= 0 && s->cfg->tell_clusters && !s->refused) /* what stands there is the holder's */
+    if (r >= 0 && s->cfg->tell_clusters)
         tell_clusters(s, &x);
     if (when == NOTICE_TERMINAL)
         end_all(s, &x);

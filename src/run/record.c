@@ -235,7 +235,7 @@ static bool is_open(const struct session *s) {
 void record_mirror(struct session *s) {
     struct kube_client *c = session_destination(s);
     struct err e = {0};
-    if (!c || !s->cfg->mirror || s->o.read_only || s->refused || !is_open(s))
+    if (!c || !s->cfg->mirror || s->o.read_only || !is_open(s))
         return;
     AUTO_ARENA a = arena_new();
     AUTO_MAP there = map_new();

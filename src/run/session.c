@@ -9,6 +9,7 @@
 #include "base/log.h"
 #include "run/adopt.h"
 #include "run/holding.h"
+#include "run/notice.h"
 #include "run/probing.h"
 #include "run/run.h"
 
@@ -364,12 +365,14 @@ int session_world_of(struct session *s, const uint8_t *plan_salt,
     struct world *w;
     session_patience(s, true);
     r = world_new(&wo, &w, e);
-    int read = r < 0 ? r : world_read(w, e);
+    if (r >= 0) {
+        r = world_read(w, e);
+        if (r < 0)
+            world_free(w);
+    }
     session_patience(s, false);
-    if (r >= 0 && read < 0)
-        world_free(w);
-    if (read < 0)
-        return read;
+    if (r < 0)
+        return r;
     *ret = w;
     return 0;
 }
@@ -378,14 +381,14 @@ int session_world_of(struct session *s, const uint8_t *plan_salt,
 
 int session_begin_run(struct session *s, struct err *e) {
     MUST(s->journal);
-    for (int i = 0; i < 2; i++) {
-        int r = s->cluster[i] ? journal_set(s->journal, pin_key(i), pin_text(s, i), e) : 0;
-        if (r < 0)
-            return r;
-    }
-    if (s->run_open)
-        return 0;
-    int r = journal_run_begin(s->journal, s->source, s->destination, &s->run, e);
+    int r = s->run_open ? 0 : record_no_other(s, e);
+    if (r >= 0 && !s->run_open)
+        r = session_hold(s, holding_slot(s->destination), e);
+    for (int i = 0; i < 2 && r >= 0; i++)
+        r = s->cluster[i] ? journal_set(s->journal, pin_key(i), pin_text(s, i), e) : 0;
+    if (r < 0 || s->run_open)
+        return r;
+    r = journal_run_begin(s->journal, s->source, s->destination, &s->run, e);
     if (r < 0)
         return r;
     s->run_open = true;

@@ -279,9 +279,6 @@ static int go_to(struct upgrade *u, int to, struct err *e) {
     const char *name = run_stage_name(to);
     struct work w = {u, to};
     int r = ready(u, to, e);
-    /* Who may not write to the destination does not tell it of an upgrade either. */
-    if (r >= 0)
-        r = session_hold(u->s, holding_slot(u->s->destination), e);
     if (r >= 0)
         r = session_holds_still(u->s, SURE_MS, e);
     if (r >= 0)
@@ -453,11 +450,6 @@ static int begin(struct upgrade *u, struct err *e) {
         r = err_set(e, -EGUARD,
                     "no run is open: there is nothing to resume (`tandem upgrade` "
                     "begins one)");
-    /* Who is refused leaves no run behind. */
-    if (r >= 0 && !s->run_open)
-        r = record_no_other(s, e);
-    if (r >= 0 && !s->run_open)
-        r = session_hold(s, holding_slot(s->destination), e);
     if (r >= 0)
         r = session_begin_run(s, e);
     if (r < 0)
@@ -477,11 +469,10 @@ static int begin(struct upgrade *u, struct err *e) {
     return r;
 }
 
-/* Also where it only waits: on another machine the destination's Lease is all that tells that
- * somebody carries this run out. */
+/* Before anybody is told of it, and also where it only waits: on another machine the destination's
+ * Lease is all that tells that somebody carries this run out. */
 static int hold(struct upgrade *u, struct err *e) {
-    bool writes = u->stage >= RUN_MIGRATE && u->stage < u->until;
-    return writes ? session_hold(u->s, holding_slot(u->s->destination), e) : 0;
+    return u->stage < u->until ? session_hold(u->s, holding_slot(u->s->destination), e) : 0;
 }
 
 /* Live sync, where a run is gone on with: from where the users are. */

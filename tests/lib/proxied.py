@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A fault proxy before an API server of a bed, as a context manager that starts and ends it."""
+"""A fault proxy before an API server of a bed."""
+import contextlib
 import json
 import os
 import subprocess
@@ -9,26 +10,47 @@ HERE = os.path.dirname(os.path.realpath(__file__))
 
 
 class Proxied:
-    """`env`: what `bed env` says (BED_DIR, BED_A_SERVER, …). Its files are in `folder`: rules.json, log, port."""
+    """`env`: what `bed env` says (BED_DIR, BED_A_SERVER, …). Its files are in `folder`, which is made where it
+    is missing: rules.json, log, port. It listens from the beginning on, and at the same port each time it is
+    started again."""
 
     def __init__(self, folder, side, env, rules):
-        self.folder, self.side, self.ca = folder, side, env[f"BED_{side.upper()}_CA"]
+        self.folder, self.side, self.env, self.ca = folder, side, env, env[f"BED_{side.upper()}_CA"]
+        self.child, self.port = None, 0
+        os.makedirs(folder, mode=0o700, exist_ok=True)
         with open(self.at("rules.json"), "w", encoding="ascii") as f:
             json.dump(rules, f)
-        pki = os.path.join(env["BED_DIR"], side, "pki")
-        with open(self.at("proxy.err"), "wb") as err:
+        self.start()
+
+    def start(self):
+        pki = os.path.join(self.env["BED_DIR"], self.side, "pki")
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(self.at("port"))
+        with open(self.at("proxy.err"), "ab") as err:
             self.child = subprocess.Popen(  # pylint: disable=consider-using-with
-                [os.path.join(HERE, "faultproxy"), "--upstream", env[f"BED_{side.upper()}_SERVER"], "--ca", self.ca,
-                 "--cert", f"{pki}/apiserver.crt", "--key", f"{pki}/apiserver.key", "--rules", self.at("rules.json"),
-                 "--log", self.at("log"), "--port-file", self.at("port")], stdout=subprocess.DEVNULL, stderr=err)
+                [os.path.join(HERE, "faultproxy"), "--upstream", self.env[f"BED_{self.side.upper()}_SERVER"],
+                 "--ca", self.ca, "--cert", f"{pki}/apiserver.crt", "--key", f"{pki}/apiserver.key", "--rules",
+                 self.at("rules.json"), "--log", self.at("log"), "--port-file", self.at("port"),
+                 "--port", str(self.port)], stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=err)
         end = time.monotonic() + 60
         while not os.path.exists(self.at("port")):
             if self.child.poll() is not None or time.monotonic() > end:
-                self.close()
+                self.cut()
                 raise RuntimeError("the fault proxy does not listen")
             time.sleep(0.02)
         with open(self.at("port"), encoding="ascii") as f:
-            self.server = f"https://127.0.0.1:{f.read().strip()}"
+            self.port = int(f.read())
+
+    @property
+    def server(self):
+        return f"https://127.0.0.1:{self.port}"
+
+    def cut(self):
+        """Its connections end, and new ones are refused."""
+        if self.child:
+            self.child.kill()
+            self.child.wait()
+            self.child = None
 
     def at(self, name):
         return os.path.join(self.folder, name)
@@ -49,7 +71,3 @@ class Proxied:
                        "users": [{"name": x, "user": {"token": token}}],
                        "contexts": [{"name": x, "context": {"cluster": x, "user": x}}]}, f)
         return self.at("kubeconfig")
-
-    def close(self):
-        self.child.terminate()
-        self.child.wait()

@@ -68,6 +68,11 @@ struct run_bench run_bench_new(const char *yaml) {
     struct err e = {0};
     struct run_bench b = {.store = {store_start(), store_start()}};
     open_session(&b, yaml);
+    /* As session_begin_run() leaves it for whoever goes on with it: no Lease is held, nobody was
+     * asked. */
+    run_bench_good(journal_run_begin(b.s->journal, 'a', 'b', &b.s->run, &e), &e);
+    b.s->run_open = true;
+    session_event(b.s, "run begun", "a to b");
     run_bench_good(session_begin_run(b.s, &e), &e);
     return b;
 }

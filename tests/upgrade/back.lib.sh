@@ -1,5 +1,6 @@
 # shellcheck shell=bash
-# What back.t, adopt.t and minute.t share beside lib.sh: a small platform, and the ways there.
+# What back.t, adopt.t, minute.t, frozen.t and takeover.t share beside lib.sh: a small platform, the
+# ways there, and whether all is back.
 
 traffic_config() { # MORE-OF-TRAFFIC: clusters, journal, one tier; a probe on it
     config bare
@@ -82,7 +83,18 @@ spec:
 YAML
 }
 
+# Is all as it was? By a script that knows nothing of tandem.
+look=(python3 "$root/tests/lib/is_back.py")
+remembered() { ok 'what acts is remembered' "${look[@]}" remember "$work/before"; }
+is_back() { # NAME [OPTIONS]
+    local name=$1
+    shift
+    exits "$name: an independent script finds all back" 0 "${look[@]}" check "$work/before" \
+        --map "$BED_HAPROXY_MAP" --socket "$BED_HAPROXY_SOCKET" "$@"
+}
+
 share() { awk '$1 == "frontend.pct_b" {print $2}' "$BED_HAPROXY_MAP"; }
+is_share() { [ "$(share)" = "$1" ]; }
 acts() { # a|b
     kubectl --context "paas-$1" get cronjob -n back nightly -o jsonpath='{.spec.suspend}'
 }

@@ -12,13 +12,6 @@ traffic_config
 platform
 ok 'the page answers in A' within 30 serves a
 
-look=(python3 "$root/tests/lib/is_back.py")
-is_back() { # NAME [OPTIONS]
-    local name=$1
-    shift
-    exits "$name: an independent script finds all back" 0 "${look[@]}" check "$work/before" \
-        --map "$BED_HAPROXY_MAP" --socket "$BED_HAPROXY_SOCKET" "$@"
-}
 there() { # NAME WEIGHT [activate]: away from the source
     local name=$1 weight=$2
     [ "${3:-}" != activate ] || exits "$name: activate" 0 t activate --yes
@@ -27,7 +20,7 @@ there() { # NAME WEIGHT [activate]: away from the source
 }
 losses() { t status -o json | jq -c ".wayBack.losses | $1"; }
 
-ok 'what acts is remembered' "${look[@]}" remember "$work/before"
+remembered
 exits 'migrate' 0 t migrate --yes --settle 20s
 ok 'the page answers in B' within 30 serves b
 is_back 'migrated, nothing moved'

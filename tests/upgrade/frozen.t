@@ -9,15 +9,7 @@ traffic_config $'steps: [50, 100]\n  hold: 1s\n  bake: 1s'
 platform
 ok 'the page answers in A' within 30 serves a
 
-look=(python3 "$root/tests/lib/is_back.py")
-ok 'what acts is remembered' "${look[@]}" remember "$work/before"
-is_back() { # NAME [OPTIONS]
-    local name=$1
-    shift
-    exits "$name: an independent script finds all back" 0 "${look[@]}" check "$work/before" \
-        --map "$BED_HAPROXY_MAP" --socket "$BED_HAPROXY_SOCKET" "$@"
-}
-is_share() { [ "$(share)" = "$1" ]; }
+remembered
 # What at once means, with a sanitized binary on a busy machine: the two seconds in which the holder
 # may answer, and not the ten in which one that lives may still write.
 at_once_ms=6000

@@ -14,15 +14,7 @@ ka create secret generic -n back key --from-literal=k=not-for-anybody-4711 >/dev
 for i in 1 2 3; do ka create configmap -n back "c$i" --from-literal=a=1 >/dev/null; done
 ok 'the page answers in A' within 30 serves a
 
-look=(python3 "$root/tests/lib/is_back.py")
-ok 'what acts is remembered' "${look[@]}" remember "$work/before"
-is_back() { # NAME [OPTIONS]
-    local name=$1
-    shift
-    exits "$name: an independent script finds all back" 0 "${look[@]}" check "$work/before" \
-        --map "$BED_HAPROXY_MAP" --socket "$BED_HAPROXY_SOCKET" "$@"
-}
-is_share() { [ "$(share)" = "$1" ]; }
+remembered
 machine() { # NAME: a folder with what another machine would have
     mkdir -p "$work/$1/home"
     cp "$work/tandem.yaml" "$work/$1"
@@ -64,6 +56,8 @@ killed
 run=$(events one '.[-1].run')
 exits 'nor is a second run begun beside it' 4 on two upgrade --yes --until preflight
 like 'with whose it is, and what to do' "$(cat "$work/err")" "run $run of this environment is open.*by one@.*resume --take-over"
+exits 'by migrate neither' 4 on two migrate --yes
+like 'with the same words' "$(cat "$work/err")" "run $run of this environment is open"
 is 'no run is left behind by that' "$(on two history -o json 2>/dev/null | jq length)" 0
 there >"$work/there"
 mark b
