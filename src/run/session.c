@@ -440,6 +440,8 @@ int session_step_recorded(struct session *s, const char *stage, const char *what
                           struct err *e) {
     struct err je = {0};
     int64_t id = 0;
+    if (atomic_load(&s->cancel.stop))
+        return err_set(e, -ESTOPPED, "stopped before it: %s: %s", stage, what);
     if (step_begin(s, stage, what, &id, &je) < 0)
         return err_set(e, -EUNRECORDED, "%s: %s cannot be recorded and is not done: %s", stage,
                        what, err_msg(&je));

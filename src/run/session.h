@@ -104,7 +104,8 @@ int session_begin_run(struct session *s, struct err *e);
 int session_step(struct session *s, const char *stage, const char *what,
                  int (*fn)(struct session *s, void *ctx, struct err *e), void *ctx, struct err *e);
 /* The same for what leads forward: where the intent cannot be recorded (a full disk) nothing is
- * done, -EUNRECORDED. The way back uses the one above. */
+ * done, -EUNRECORDED; nor when somebody has stopped it meanwhile, -ESTOPPED. The way back uses the
+ * one above. */
 int session_step_recorded(struct session *s, const char *stage, const char *what,
                           int (*fn)(struct session *s, void *ctx, struct err *e), void *ctx,
                           struct err *e);

@@ -88,6 +88,9 @@ ok "one or more left a probe namespace behind ($cut of 20)" test "$cut" -ge 1
 exits 'migrate goes on' 0 migrate
 ok 'and no probe namespace stays' within 60 no_probe
 is 'every probe has an end' "$("$TANDEM" status -f "$work/tandem.yaml" -o json | jq -c '[.. | objects | select(.stage? == "probe-namespace" and .state? == "open")]')" '[]'
+# the control loop of B takes one namespace after the other: what it has not come to yet is not wrong
+all_have_one() { for at in $(seq 20); do ca "logs-$at" 2>/dev/null | grep -q . || return 1; done; }
+ok "B's controller has come to each" within 60 all_have_one
 for at in $(seq 20); do
     [ "$(ca "logs-$at")" = of-b ] || echo "logs-$at"
 done >"$work/wrong"
