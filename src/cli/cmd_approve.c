@@ -2,9 +2,17 @@
 #include "run/ask.h"
 #include "run/run.h"
 
+/* What live sync asks about has a kind or a reference for a name, or one of two words. */
+static bool is_of_sync(const char *word) {
+    return str_eq(word, "deletes") || str_eq(word, "restore") || strchr(word, '/') ||
+           (*word >= 'A' && *word <= 'Z');
+}
+
 static int work(struct session *s, const char *word, const char *reason, struct err *e) {
     const char *said = "";
-    bool stage = !word || run_stage_of(word, NULL) >= 0;
+    bool stage = !word || !is_of_sync(word);
+    if (word && stage && run_stage_of(word, e) < 0)
+        return -EUSAGE;
     int r = ask_approve(s, stage ? word : NULL, stage ? NULL : word, reason, &said, e);
     if (r >= 0)
         printf("approved by %s: %s\n", s->actor, said);

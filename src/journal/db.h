@@ -21,6 +21,7 @@ struct journal {
     int64_t version;   /* of the file; older than ours only when read_only */
     const char *doing; /* what the holder of the mutex is about, for its error texts */
     uint8_t salt[SHA256_LEN];
+    int64_t made_ms; /* wall time */
     sqlite3_stmt *stmt[Q_COUNT];
 };
 

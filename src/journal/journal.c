@@ -86,6 +86,10 @@ const uint8_t *journal_salt(const struct journal *j) {
     return j->salt;
 }
 
+int64_t journal_made_ms(const struct journal *j) {
+    return j->made_ms;
+}
+
 /* --- facts --- */
 
 int journal_set(struct journal *j, const char *key, const char *value, struct err *e) {

@@ -19,6 +19,8 @@ int journal_open(const char *path, bool read_only, struct journal **ret, struct 
 void journal_close(struct journal *j); /* NULL is fine */
 /* 32 random bytes made once per journal: the salt of every digest. */
 const uint8_t *journal_salt(const struct journal *j);
+/* When the file was made (wall time), which tells it from one that was made from its export. */
+int64_t journal_made_ms(const struct journal *j);
 
 /* A write on a journal that was opened read-only is -EGUARD. Wherever a run is named for writing,
  * NULL or "" records outside of any run; a run that does not exist is -ENOENT. */

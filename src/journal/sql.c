@@ -7,7 +7,7 @@ const char *const sql_query[Q_COUNT] = {
     [Q_BEGIN] = "BEGIN IMMEDIATE",
     [Q_COMMIT] = "COMMIT",
     [Q_ROLLBACK] = "ROLLBACK",
-    [Q_SALT] = "SELECT salt FROM journal WHERE id = 1",
+    [Q_SALT] = "SELECT salt, made_ms FROM journal WHERE id = 1",
     [Q_SALT_SET] = "UPDATE journal SET salt = ?1 WHERE id = 1",
     [Q_COLUMNS] = "SELECT name FROM pragma_table_info(?1) ORDER BY cid",
 

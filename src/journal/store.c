@@ -210,6 +210,7 @@ static int read_salt(struct journal *j, struct err *e) {
         return err_set(e, -EBADMSG, "journal %s: the salt is missing; the file is damaged",
                        j->path);
     memcpy(j->salt, sqlite3_column_blob(st, 0), SHA256_LEN);
+    j->made_ms = sqlite3_column_int64(st, 1);
     return 0;
 }
 

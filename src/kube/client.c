@@ -122,6 +122,7 @@ struct call {
     struct http_tls tls;
     char *header;      /* Authorization, or NULL */
     uint64_t began_ns; /* the attempt */
+    bool gated;        /* takes a place among max_reads */
 };
 
 void kube_query_add(struct sb *b, const char *key, const char *value) {
@@ -221,9 +222,13 @@ static bool is_paced(const struct call *k) {
     return !k->read && !k->req->unfenced;
 }
 
+/* Each attempt takes a place of its own: where a cluster is dead, those who wait to try again would
+ * hold all of them. */
 static int attempt_begins(void *ctx, const struct http_req *req) {
     struct call *k = ctx;
     int r = is_paced(k) ? pace_begin(&k->c->pace, req->cancel) : 0;
+    if (k->gated)
+        r = gate_enter(&k->c->gate, k->req->background, req->cancel);
     k->began_ns = clock_now_ns();
     return r;
 }
@@ -231,8 +236,11 @@ static int attempt_begins(void *ctx, const struct http_req *req) {
 static void attempt_ends(void *ctx, const struct http_resp *resp) {
     struct call *k = ctx;
     int status = resp ? resp->status : 0;
+    uint64_t took_ns = clock_now_ns() - k->began_ns;
     if (is_paced(k))
-        pace_end(&k->c->pace, status, clock_now_ns() - k->began_ns);
+        pace_end(&k->c->pace, status, took_ns);
+    if (k->gated)
+        gate_leave(&k->c->gate, resp ? took_ns : 0);
     bool heard = status && (status < 502 || status > 504);
     atomic_store(heard ? &k->c->heard_ms : &k->c->lost_ms, clock_now_ms());
 }
@@ -355,13 +363,9 @@ int kube_send(struct kube_client *c, struct arena *a, const struct kube_req *req
     if (r < 0)
         return r;
     k.url = full_url(&k);
-    bool gated = k.read && !req->on_data;
-    if (gated && gate_enter(&c->gate, req->cancel) < 0)
-        return err_set(e, -ESTOPPED, "%s: %s %s: stopped", c->name, req->method, req->path);
+    k.gated = k.read && !req->on_data;
     struct http_resp resp = {0};
     r = allowed(&k, &resp, sent, e);
-    if (gated)
-        gate_leave(&c->gate, r < 0 ? 0 : resp.time_ns);
     if (r >= 0)
         *ret = resp;
     return r;

@@ -11,7 +11,8 @@ struct kube_client_opts {
     const char *name;   /* "A", "B": for messages */
     bool read_only;     /* every request but GET (and SelfSubject*Reviews) is refused, -EGUARD; so
                            is GET of exec, attach, portforward and proxy, which act */
-    unsigned max_reads; /* GETs in flight at once; 0: unlimited. The gentle default of A is 2 */
+    unsigned max_reads; /* GETs on the wire at once (one that waits to be tried again is not);
+                           0: unlimited. The gentle default of A is 2 */
     const char *user_agent;    /* NULL: tandem/VERSION */
     const char *field_manager; /* default for writes, NULL: "tandem" */
 };
@@ -56,6 +57,7 @@ struct kube_req {
     size_t max_body;          /* a larger answer is -EMSGSIZE; 0: 64 MiB */
     bool no_retry;            /* one attempt only */
     bool idempotent;          /* see struct http_retry; GET always is */
+    bool background;          /* a read that lets all others go first, where max_reads is reached */
     bool unfenced;            /* a Lease's own: neither the fence nor the pace of writes holds it */
     int (*on_data)(void *ctx, const char *p, size_t n);
     void *ctx;

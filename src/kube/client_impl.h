@@ -14,12 +14,14 @@ struct gate {
     pthread_mutex_t lock;
     pthread_cond_t room;
     unsigned max, used; /* max 0: no limit */
+    unsigned waiting;   /* of the foreground */
     bool slow;          /* the last read took long: the next one waits a little */
 };
 void gate_init(struct gate *g, unsigned max);
 void gate_done(struct gate *g);
-/* Waits for a place. -ESTOPPED when cancelled meanwhile. */
-int gate_enter(struct gate *g, const struct http_cancel *cancel);
+/* Waits for a place, in the background also while anybody else waits for one. -ESTOPPED when
+ * cancelled meanwhile. */
+int gate_enter(struct gate *g, bool background, const struct http_cancel *cancel);
 void gate_leave(struct gate *g, uint64_t took_ns);
 
 struct kube_client {

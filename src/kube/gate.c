@@ -44,12 +44,18 @@ static void pause_unless_stopped(const struct http_cancel *c) {
         clock_sleep_ms(POLL_MS);
 }
 
-int gate_enter(struct gate *g, const struct http_cancel *cancel) {
+static bool is_full(const struct gate *g, bool background) {
+    return g->max && (g->used >= g->max || (background && g->waiting));
+}
+
+int gate_enter(struct gate *g, bool background, const struct http_cancel *cancel) {
     pthread_mutex_lock(&g->lock);
-    while (g->max && g->used >= g->max && !stopped(cancel)) {
+    g->waiting += !background;
+    while (is_full(g, background) && !stopped(cancel)) {
         struct timespec t = soon();
         pthread_cond_timedwait(&g->room, &g->lock, &t);
     }
+    g->waiting -= !background;
     if (stopped(cancel)) {
         pthread_mutex_unlock(&g->lock);
         return -ESTOPPED;
@@ -67,6 +73,6 @@ void gate_leave(struct gate *g, uint64_t took_ns) {
     pthread_mutex_lock(&g->lock);
     g->used--;
     g->slow = g->slow || took_ns > SLOW_NS;
-    pthread_cond_signal(&g->room);
+    pthread_cond_broadcast(&g->room); /* who is woken alone may have to let another go first */
     pthread_mutex_unlock(&g->lock);
 }

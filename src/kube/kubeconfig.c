@@ -168,8 +168,8 @@ static int load_all(struct kubeconfig *k, struct err *e) {
     size_t found = 0;
     for (size_t i = 0; i < files.n; i++) {
         const char *path = file_resolve(k->a, NULL, files.v[i]);
-        if (!file_exists(path))
-            continue;
+        if (access(path, F_OK) < 0 && (errno == ENOENT || errno == ENOTDIR))
+            continue; /* as kubectl does; what is there and cannot be read is an error */
         found++;
         int r = add_file(k, path, e);
         if (r < 0)

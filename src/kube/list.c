@@ -102,6 +102,7 @@ static struct kube_req page_req(const struct kube_pager *p, struct arena *a) {
                              .query = arena_strndup(a, sb_get(&q), q.len),
                              .accept = p->o.metadata_only ? PARTIAL_LIST : NULL,
                              .max_body = p->limit > 1 ? PAGE_MAX : 0,
+                             .background = p->o.background,
                              .cancel = cancel};
 }
 

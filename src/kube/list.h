@@ -10,6 +10,7 @@ struct kube_list_opts {
     unsigned limit;     /* of every page; 0: begins with 200, then as many as make 768 KiB, 500 at
                            most; fewer where objects are so large that an answer would not fit */
     bool metadata_only; /* PartialObjectMetadata */
+    bool background;    /* see kube_req */
     struct http_cancel *cancel;
 };
 

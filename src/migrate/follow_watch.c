@@ -142,6 +142,7 @@ static int relist(struct follow_watch *t, struct err *e) {
     struct kube_list_opts lo = {.namespace = join_namespace(f->w, t->kind),
                                 .label_selector = join_selector(&f->o.world, a, t->kind->src),
                                 .metadata_only = t->kind->shallow,
+                                .background = true,
                                 .cancel = &f->pause};
     const char *rv = NULL;
     int r = kube_list(f->o.world.src, a, t->kind->src, &lo, &fn, &rv, e);
@@ -166,6 +167,7 @@ static int look_at_age(struct follow_watch *t, struct err *e) {
     struct kube_list_opts lo = {.namespace = join_namespace(f->w, t->kind),
                                 .metadata_only = true,
                                 .limit = 1,
+                                .background = true,
                                 .cancel = &f->pause};
     struct kube_pager *p = kube_pager_new(f->o.world.src, t->kind->src, &lo);
     yyjson_val *items;

@@ -85,8 +85,7 @@ static int approve_here(struct session *s, const char *name, const char *what, c
                         const char **ret_said, struct err *e) {
     if (what)
         return err_set(e, -ENOENT,
-                       "nothing follows now, so that nothing of it waits for a person "
-                       "(\"%s\" is no stage)",
+                       "nothing follows now, so that nothing of it waits for a person: \"%s\"",
                        what);
     if (!s->run_open)
         return err_set(e, -EGUARD, "no run is open: there is nothing to approve");

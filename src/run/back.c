@@ -66,6 +66,7 @@ static int accept_losses(struct session *s, struct way *w, struct err *e UNUSED)
     if (!named) {
         AUTO_SB b = SB_INIT(0);
         losses_there(s, &w->losses, &w->trail);
+        losses_share(&w->losses, w->ret->percent_before);
         back_losses_text(&w->losses, &b);
         named = arena_strdup(s->a, sb_get(&b));
         log_warn("%s", named);
@@ -217,7 +218,7 @@ int stage_switch_back(struct session *s, const struct back_opts *o, struct back_
                       o->reason);
     int r = session_step(
         s, "switch-back",
-        arena_printf(s->a, "%s to %c", o->traffic_only ? "traffic" : "everything", s->source),
+        arena_printf(s->a, "%s to %c", o->traffic_only ? "traffic" : BACK_WHOLE, s->source),
         go_back, &w, e);
     sb_done(&w.wrong);
     if (!s->recording && s->journal)

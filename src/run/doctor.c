@@ -131,6 +131,19 @@ static void check_versions(struct exam *x) {
                          src->git));
 }
 
+/* Of both: to the source leads the way back. */
+static void check_node(struct exam *x, const struct traffic_node *n, const char *tier) {
+    struct session *s = x->s;
+    bool to_b = s->destination == 'b';
+    if (!n->reachable)
+        add(x, "balancer-node", arena_strdup(s->a, n->name), arena_strdup(s->a, n->problem));
+    else if (n->lacks_a || n->lacks_b)
+        add(x, "balancer-backend", tier, arena_strdup(s->a, n->problem));
+    else if (!(to_b ? n->healthy_b : n->healthy_a))
+        add(x, "balancer-health", tier,
+            arena_printf(s->a, "no server of %c is healthy yet", s->destination));
+}
+
 static void check_tier(struct exam *x, struct traffic_tier *t) {
     struct session *s = x->s;
     struct traffic_state st;
@@ -143,14 +156,16 @@ static void check_tier(struct exam *x, struct traffic_tier *t) {
     if (st.drift)
         add(x, "balancer-drift", where,
             "the map file and the running process differ: a reload would move traffic");
-    for (size_t i = 0; i < st.n; i++) {
-        const struct traffic_node *n = &st.node[i];
-        if (!n->reachable)
-            add(x, "balancer-node", arena_strdup(s->a, n->name), arena_strdup(s->a, n->problem));
-        else if (!(s->destination == 'b' ? n->healthy_b : n->healthy_a))
-            add(x, "balancer-health", where,
-                arena_printf(s->a, "no server of %c is healthy yet", s->destination));
-    }
+    for (size_t i = 0; i < st.n; i++)
+        check_node(x, &st.node[i], where);
+}
+
+/* Without them a cutover moves on by its clock alone. */
+static void check_probes(struct exam *x) {
+    if (x->s->n_tiers && !x->s->cfg->n_probes)
+        add(x, "no-probes", "configuration",
+            "nothing asks the live side as users do: lost requests are not seen, and a cutover "
+            "that breaks them does not go back by itself");
 }
 
 /* --- objects --- */
@@ -181,6 +196,7 @@ static int examine_both(struct exam *x, struct err *e) {
         r = check_access(x, s->destination, ACCESS_DESTINATION, e);
     for (size_t i = 0; r >= 0 && i < s->n_tiers; i++)
         check_tier(x, s->tiers[i]);
+    check_probes(x);
     return r < 0 ? r : check_objects(x, e);
 }
 

@@ -13,11 +13,15 @@ static bool has_check(const struct session *s, const char *stage) {
     return false;
 }
 
-unsigned gate_needs(const struct session *s, int stage) {
+static bool is_configured(const struct session *s, int stage) {
     for (const char *const *g = s->cfg->gates_before; *g; g++)
         if (str_eq(*g, run_stage_name(stage)))
-            return s->cfg->approvers;
-    return stage == RUN_RETIRE ? 1 : 0;
+            return true;
+    return false;
+}
+
+unsigned gate_needs(const struct session *s, int stage) {
+    return is_configured(s, stage) ? s->cfg->approvers : stage == RUN_RETIRE ? 1 : 0;
 }
 
 bool gate_is(const struct session *s, int stage) {
@@ -83,9 +87,22 @@ int gate_people(struct session *s, struct arena *a, int stage, const char *runne
     return 0;
 }
 
+/* "migrate, switch, retire" */
+static const char *gates_named(const struct session *s, struct arena *a) {
+    AUTO_SB b = SB_INIT(256);
+    for (int i = RUN_PREFLIGHT; i <= RUN_RETIRE; i++)
+        if (gate_needs(s, i))
+            sb_fmt(&b, "%s%s", b.len ? ", " : "", run_stage_name(i));
+    return arena_strdup(a, sb_get(&b));
+}
+
 int gate_approve(struct session *s, int stage, const char *actor, const char *reason,
                  const char *runner, struct err *e) {
     AUTO_ARENA a = arena_new();
+    if (!gate_needs(s, stage))
+        return err_set(e, -EGUARD,
+                       "nobody has to approve %s: people are asked before %s (gates.before)",
+                       run_stage_name(stage), gates_named(s, a));
     if (s->cfg->approvers_differ && str_eq(actor, runner))
         return err_set(e, -EGUARD,
                        "%s runs this upgrade, and gates.differ wants somebody else to approve it",
@@ -164,6 +181,25 @@ void gate_check_all(struct session *s, struct arena *a, int stage, const struct 
         g->open = g->open && v[i].ok;
     g->checks = v;
     g->n_checks = n;
+}
+
+int gate_by_hand(struct session *s, int stage, struct err *e) {
+    AUTO_ARENA a = arena_new();
+    const char *name = run_stage_name(stage);
+    struct gate g = {.stage = name, .open = true};
+    bool people = is_configured(s, stage);
+    if (!people && !has_check(s, name))
+        return 0;
+    int r = people ? gate_people(s, a, stage, s->actor, &g, e) : 0;
+    if (r < 0)
+        return r;
+    if (g.open)
+        gate_check_all(s, a, stage, NULL, NULL, &g);
+    return g.open ? 0
+                  : err_set(e, -EGATE,
+                            "waits at the gate before %s: %s. `tandem approve %s --reason …` "
+                            "approves; then the same command goes on",
+                            name, gate_missing(a, &g), name);
 }
 
 const char *gate_missing(struct arena *a, const struct gate *g) {

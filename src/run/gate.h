@@ -39,8 +39,12 @@ void gate_check_all(struct session *s, struct arena *a, int stage, const struct 
 /* What is missing, as a sentence; "" when it is open. In a. */
 const char *gate_missing(struct arena *a, const struct gate *g);
 
+/* For a command that is a stage by itself, typed by a person: the gate that tandem.yaml puts before
+ * it. -EGATE says what is missing. To retire, where nobody asks for more, takes who types it. */
+int gate_by_hand(struct session *s, int stage, struct err *e);
+
 /* Records an approval and the event of it. Any thread: the session is only read. -EGUARD for a
- * stage that the run has behind it, or when the approver may not (gates.differ; runner NULL:
- * nobody runs it now). */
+ * stage that needs none, or when the approver may not (gates.differ; runner NULL: nobody runs it
+ * now). */
 int gate_approve(struct session *s, int stage, const char *actor, const char *reason,
                  const char *runner, struct err *e);

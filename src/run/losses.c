@@ -211,12 +211,20 @@ void losses_there(struct session *s, struct losses *ret, const struct trail *t) 
     look_there(s, ret);
 }
 
+/* Traffic that is there, and that the journal has not brought there, came at a time that nobody
+ * knows. */
+void losses_share(struct losses *l, int percent) {
+    l->percent = percent;
+    if (percent > 0 && !l->since_ms)
+        l->known = false;
+}
+
 void stage_losses(struct session *s, struct losses *ret) {
     struct trail t = {0};
     (void)trail_read(s, &t, NULL);
     losses_there(s, ret, &t);
     if (s->n_tiers)
-        ret->percent = MAX(switch_observe(s, NULL), -1);
+        losses_share(ret, MAX(switch_observe(s, NULL), -1));
 }
 
 static void objects_text(const struct losses *l, struct sb *b) {

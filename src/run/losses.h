@@ -24,8 +24,10 @@ struct losses {
 /* Clusters that are not open are not asked for: see session_reach(). */
 void stage_losses(struct session *s, struct losses *ret);
 struct trail;
-/* The same as of another moment, for who has moved the traffic already. */
+/* The same as of another moment, for who has moved the traffic already; losses_share() says how
+ * much of it was there. */
 void losses_there(struct session *s, struct losses *ret, const struct trail *t);
+void losses_share(struct losses *l, int percent);
 /* Sentences for people, without a line end: what is named before every way back. */
 void back_losses_text(const struct losses *l, struct sb *b);
 /* The same for programs: an object of d. */

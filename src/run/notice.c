@@ -7,6 +7,7 @@
 #include "base/hash.h"
 #include "base/log.h"
 #include "migrate/keep.h"
+#include "run/gate.h"
 #include "run/holding.h"
 #include "run/hook.h"
 #include "run/own.h"
@@ -288,7 +289,11 @@ int notice(struct session *s, enum notice_when when, const char *stage, const ch
 int run_announce(struct session *s, const char *stage, unsigned holds,
                  int (*fn)(struct session *s, void *ctx, struct err *e), void *ctx, struct err *e) {
     struct err other = {0};
-    int r = session_hold(s, holds, e);
+    int stage_no = run_stage_of(stage, NULL), r = record_no_other(s, e);
+    if (r >= 0)
+        r = session_hold(s, holds, e);
+    if (r >= 0 && stage_no >= 0)
+        r = gate_by_hand(s, stage_no, e);
     if (r < 0)
         return r;
     r = notice(s, NOTICE_BEFORE, stage, NULL, NULL, e);

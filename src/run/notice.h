@@ -24,10 +24,10 @@ enum notice_when {
 int notice(struct session *s, enum notice_when when, const char *stage, const char *reason,
            const char *evidence, struct err *e);
 
-/* A command that is a stage by itself: session_hold() of these slots, so that who may not write
- * does not tell either; then before, fn, after or failed, and the mirror. Whatever fn returns is
- * returned; a refusal is -EGUARD, and fn is not called. `tandem upgrade`, which calls notice()
- * itself, must not be within it. */
+/* A command that is a stage by itself: record_no_other(), session_hold() of these slots and the
+ * gate of that stage, so that who may not write does not tell either; then before, fn, after or
+ * failed, and the mirror. Whatever fn returns is returned; a refusal is -EGUARD or -EGATE, and fn
+ * is not called. `tandem upgrade`, which does all that itself, must not be within it. */
 int run_announce(struct session *s, const char *stage, unsigned holds,
                  int (*fn)(struct session *s, void *ctx, struct err *e), void *ctx, struct err *e);
 
@@ -39,10 +39,18 @@ void notice_sweep(struct session *s);
 /* Mirrors the run's state and history into the destination (never Secret values); what goes wrong
  * is only told. Nothing happens when no run is open. */
 void record_mirror(struct session *s);
-/* Before a run is begun: is another one open, as its record in the clusters tells, that this
- * journal knows nothing of? Then -EGUARD, with whose it is and what to do. What cannot be read says
- * nothing.
- */
+/* A record in the clusters that is not of this journal. */
+struct record_other {
+    bool there;
+    bool taken;   /* of a run that this journal has: it was taken over and goes on elsewhere */
+    char cluster; /* in which it was found */
+    char run[24], at[40], actor[128]; /* whose, written when and by whom */
+};
+/* 1 and *ret: there is one, 0: none, negative: that cannot be read. Without a journal every record
+ * is another's. */
+int record_other(struct session *s, struct record_other *ret, struct err *e);
+/* Before anything is written: -EGUARD where there is one, with whose it is and what to do. What
+ * cannot be read says nothing. */
 int record_no_other(struct session *s, struct err *e);
 /* Makes the journal of this machine from the mirror of a run that another machine began: for
  * `resume --take-over`. The session's run and direction are then the run's. -EEXIST when this

@@ -69,6 +69,55 @@ static int read_heads(const struct session *s, const struct own *o, struct arena
     return 0;
 }
 
+/* --- whose it is --- */
+
+#define FACT_TAKEN_FROM "record.taken-from" /* the journal from which this one was made */
+
+static bool has_run(const struct session *s, const char *id) {
+    struct journal_run *v = NULL;
+    size_t n = 0;
+    bool found = s->journal && journal_runs(s->journal, s->a, &v, &n, NULL) < 0;
+    for (size_t i = 0; i < n; i++)
+        found = found || str_eq(v[i].id, id);
+    return found;
+}
+
+static const char *journal_of(const struct session *s, const struct head *h) {
+    return arena_printf(s->a, "%lld", (long long)json_int(json_get(h->tree, "journal"), 0));
+}
+
+/* Written by the journal of this session, or by the one that it was made from. */
+static bool is_ours(const struct session *s, const struct head *h) {
+    char *from = NULL;
+    int64_t wrote = json_int(json_get(h->tree, "journal"), 0);
+    if (!has_run(s, json_str(h->tree, "run")))
+        return false;
+    if (!s->journal || !wrote || wrote == journal_made_ms(s->journal))
+        return true;
+    return journal_get(s->journal, s->a, FACT_TAKEN_FROM, &from, NULL) < 0 ||
+           str_eq(from, journal_of(s, h));
+}
+
+static void copy(char *to, size_t n, const char *text) {
+    snprintf(to, n, "%s", text ? text : "?");
+}
+
+/* One of these heads. */
+static bool find_other(const struct session *s, const struct head *v, size_t n,
+                       struct record_other *ret) {
+    for (size_t i = 0; i < n; i++) {
+        const char *run = json_str(v[i].tree, "run");
+        if (!run || is_ours(s, &v[i]))
+            continue;
+        *ret = (struct record_other){.there = true, .cluster = v[i].cluster, .taken = has_run(s, run)};
+        copy(ret->run, sizeof ret->run, run);
+        copy(ret->at, sizeof ret->at, json_str(v[i].tree, "at"));
+        copy(ret->actor, sizeof ret->actor, json_str(v[i].tree, "actor"));
+        return true;
+    }
+    return false;
+}
+
 /* --- writing --- */
 
 struct writing {
@@ -158,6 +207,7 @@ static void fill_head(struct writing *w, int64_t generation) {
     yyjson_mut_val *root = yyjson_mut_obj(d);
     json_mut_set_int(d, root, "version", VERSION);
     json_mut_set_int(d, root, "generation", generation);
+    json_mut_set_int(d, root, "journal", journal_made_ms(s->journal));
     json_mut_set_str(d, root, "environment", s->cfg->name);
     json_mut_set_str(d, root, "run", s->run.id);
     json_mut_set_str(d, root, "source", (char[]){s->source, 0});
@@ -211,6 +261,10 @@ static int write_all(struct writing *w, struct err *e) {
     int r = read_heads(w->s, w->o, w->a, w->s->destination, heads, e);
     if (r < 0)
         return r;
+    struct record_other other;
+    if (find_other(w->s, heads, COUNT_OF(heads), &other))
+        return err_set(e, -EGUARD, "%s has written it, of run %s, at %s", other.actor, other.run,
+                       other.at);
     int which = heads[1].generation < heads[0].generation;
     for (int i = 0; i < 2; i++)
         map_put(w->named, head_name(w->a, w->s, i), w);
@@ -417,34 +471,33 @@ int record_history(struct session *s, struct record_info *info, struct journal_e
 
 /* --- another's run --- */
 
-static bool has_run(struct session *s, const char *id) {
-    struct journal_run *v = NULL;
+int record_other(struct session *s, struct record_other *ret, struct err *e) {
+    struct head heads[4];
     size_t n = 0;
-    bool found = journal_runs(s->journal, s->a, &v, &n, NULL) < 0;
-    for (size_t i = 0; i < n; i++)
-        found = found || str_eq(v[i].id, id);
-    return found;
+    *ret = (struct record_other){0};
+    int r = s->cfg->mirror ? all_heads(s, heads, &n, e) : 0;
+    return r < 0 ? r : find_other(s, heads, n, ret);
 }
 
 int record_no_other(struct session *s, struct err *e) {
-    struct head heads[4];
+    struct record_other o;
     struct err why = {0};
-    size_t n = 0;
-    if (!s->cfg->mirror)
-        return 0;
-    if (all_heads(s, heads, &n, &why) < 0)
+    int r = record_other(s, &o, &why);
+    if (r < 0)
         log_info("whether another machine has a run open is not known: %s", err_msg(&why));
-    for (size_t i = 0; i < n; i++) {
-        yyjson_val *t = heads[i].tree;
-        const char *id = json_str(t, "run"), *at = json_str(t, "at"), *by = json_str(t, "actor");
-        if (id && !has_run(s, id))
-            return err_set(e, -EGUARD,
-                           "run %s of this environment is open, and this journal does not know it "
-                           "(its record is in %c, of %s, by %s): go on where its journal is, or "
-                           "`tandem resume --take-over` here",
-                           id, heads[i].cluster, at ? at : "?", by ? by : "?");
-    }
-    return 0;
+    if (r <= 0)
+        return 0;
+    if (o.taken)
+        return err_set(e, -EGUARD,
+                       "run %s was taken over from this journal and goes on elsewhere (its record "
+                       "is in %c, of %s, by %s): go on there; to have it here again, move the "
+                       "journal %s away, then `tandem resume --take-over`",
+                       o.run, o.cluster, o.at, o.actor, s->cfg->journal);
+    return err_set(e, -EGUARD,
+                   "run %s of this environment is open, and this journal does not know it (its "
+                   "record is in %c, of %s, by %s): go on where its journal is, or `tandem resume "
+                   "--take-over` here",
+                   o.run, o.cluster, o.at, o.actor);
 }
 
 /* --- taking over --- */
@@ -525,6 +578,8 @@ static int take_over(struct session *s, struct found *f, struct err *e) {
     if (r >= 0)
         r = journal_import(s->journal, salt, sb_get(&f->text), f->text.len, e);
     if (r >= 0)
+        r = journal_set(s->journal, FACT_TAKEN_FROM, journal_of(s, &f->head), e);
+    if (r >= 0)
         r = adopt(s, e);
     if (r < 0)
         return r;
@@ -536,6 +591,7 @@ static int take_over(struct session *s, struct found *f, struct err *e) {
     session_event(s, "run taken over",
                   arena_printf(s->a, "record %lld in %c, written %s by %s",
                                (long long)info.generation, info.cluster, info.at, info.actor));
+    record_mirror(s); /* where it was, it is learnt that it is here now */
     return 0;
 }
 

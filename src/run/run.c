@@ -11,7 +11,7 @@ static const struct sm_state states[RUN_STAGES] = {
     [RUN_BEGIN] = {"begin", "the run has a number; nothing was examined or written"},
     [RUN_PREFLIGHT] = {"preflight", "both clusters were examined and nothing blocks"},
     [RUN_MIGRATE] = {"migrate", "everything was recreated in the destination, what acts by itself "
-                                "is held there; all live traffic is on the source"},
+                                "is held there"},
     [RUN_FOLLOW] = {"follow", "the destination has caught up with the source; changes are carried "
                               "as they come while `upgrade` runs"},
     [RUN_TEST] = {"test", "the configured checks have passed through pre-live"},

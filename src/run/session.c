@@ -171,7 +171,12 @@ static int open_journal(struct session *s, unsigned needs, struct err *e) {
             s->journal = NULL;
     }
     s->recording = write && s->journal;
-    return r;
+    if (r != -EBUSY)
+        return r;
+    /* That somebody else acts here is a refusal, as it is where the Lease says so. */
+    if (e)
+        e->code = -EGUARD;
+    return -EGUARD;
 }
 
 /* Which way the run goes: as recorded by the open run, else from whoever was left live. */
@@ -381,7 +386,7 @@ int session_world_of(struct session *s, const uint8_t *plan_salt,
 
 int session_begin_run(struct session *s, struct err *e) {
     MUST(s->journal);
-    int r = s->run_open ? 0 : record_no_other(s, e);
+    int r = record_no_other(s, e);
     if (r >= 0 && !s->run_open)
         r = session_hold(s, holding_slot(s->destination), e);
     for (int i = 0; i < 2 && r >= 0; i++)

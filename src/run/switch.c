@@ -173,6 +173,9 @@ int switch_cutover(struct session *s, const struct switch_opts *o, struct err *e
     struct watchers *own = NULL;
     int at = switch_observe(s, e);
     int r = at < -1 ? at : move_claim(s, false, e);
+    if (r >= 0 && !s->cfg->n_probes)
+        log_warn("no probes are configured: requests that are lost meanwhile are not seen, and "
+                 "nothing goes back by itself");
     if (r >= 0 && !o->no_probe && !o->watchers)
         r = watchers_start(s, &own, e);
     const struct watchers *w = o->watchers ? o->watchers : own;

@@ -62,7 +62,8 @@ static uint64_t newest_ms(struct session *s, const char *run, bool whole) {
         return 0;
     while (n-- > 0) {
         const struct journal_step *x = &steps[n];
-        bool is = whole ? str_eq(x->stage, "switch-back") : percent_of(x) >= 0;
+        bool is = whole ? str_eq(x->stage, "switch-back") && str_starts(x->what, BACK_WHOLE)
+                        : percent_of(x) >= 0;
         if (is && str_eq(x->state, "done"))
             return (uint64_t)MAX(x->ended_ms - x->begun_ms, (int64_t)1);
     }

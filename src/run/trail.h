@@ -4,6 +4,9 @@
 
 #include "run/session.h"
 
+/* What the step of the whole way back is called; one that moves the traffic alone is another. */
+#define BACK_WHOLE "everything"
+
 struct trail {
     int percent; /* of the live side on the destination, as the last move left it; 0 before any;
                     -1: that move failed or was cut short, so that anything may be */

@@ -385,17 +385,20 @@ static int give_way(struct upgrade *u, int r, struct err *e) {
 /* --- beginning and ending --- */
 
 static int approve_ahead(struct upgrade *u, struct err *e) {
+    struct session *s = u->s;
     AUTO_ARENA a = arena_new();
     int r = 0;
     for (const char *const *v = u->o->approve; r >= 0 && v && *v; v++) {
         struct gate g = {0};
         int stage = run_stage_of(*v, e);
-        r = stage < 0 ? stage : gate_people(u->s, a, stage, u->s->actor, &g, e);
+        r = stage < 0 ? stage : gate_people(s, a, stage, s->actor, &g, e);
         bool there = false;
         for (unsigned i = 0; r >= 0 && i < g.has; i++)
-            there = there || str_eq(g.who[i], u->s->actor);
-        if (r >= 0 && !there && stage > u->stage)
-            r = gate_approve(u->s, stage, u->s->actor, "--approve", u->s->actor, e);
+            there = there || str_eq(g.who[i], s->actor);
+        if (r >= 0 && stage > u->stage && !gate_needs(s, stage))
+            log_warn("--approve %s: nobody has to approve it (gates.before in tandem.yaml)", *v);
+        else if (r >= 0 && !there && stage > u->stage)
+            r = gate_approve(s, stage, s->actor, "--approve", s->actor, e);
     }
     return r;
 }
@@ -442,6 +445,33 @@ static int check_words(const struct upgrade_opts *o, struct err *e) {
     return r;
 }
 
+/* A share that a cutover which was cut short, or `tandem adopt`, has left there. */
+static const char *some_there(const struct upgrade *u) {
+    return u->stage < RUN_SWITCH && u->percent > 0
+               ? arena_printf(u->s->a, "; %d %% of the live traffic goes to %c", u->percent,
+                              u->s->destination)
+               : "";
+}
+
+/* The last that was wanted was to go back. */
+static int no_half_way_back(struct session *s, struct err *e) {
+    struct journal_step *v;
+    size_t n = 0;
+    char t[CLOCK_RFC3339_MAX];
+    int r = s->run_open ? journal_steps(s->journal, s->a, s->run.id, &v, &n, e) : 0;
+    while (r >= 0 && n-- > 0) {
+        if (!str_eq(v[n].stage, "switch-back"))
+            continue;
+        if (!str_eq(v[n].state, "open"))
+            break;
+        return err_set(e, -EGUARD,
+                       "a way back (%s) was begun at %s and cut short: `tandem switch-back` ends "
+                       "it; then `tandem resume` goes forward again",
+                       v[n].what, clock_rfc3339(v[n].begun_ms, t));
+    }
+    return r;
+}
+
 static int begin(struct upgrade *u, struct err *e) {
     struct session *s = u->s;
     struct run_seen seen;
@@ -450,6 +480,8 @@ static int begin(struct upgrade *u, struct err *e) {
         r = err_set(e, -EGUARD,
                     "no run is open: there is nothing to resume (`tandem upgrade` "
                     "begins one)");
+    if (r >= 0)
+        r = no_half_way_back(s, e);
     if (r >= 0)
         r = session_begin_run(s, e);
     if (r < 0)
@@ -464,8 +496,8 @@ static int begin(struct upgrade *u, struct err *e) {
     if (r >= 0)
         r = approve_ahead(u, e);
     if (r >= 0 && u->stage > RUN_BEGIN)
-        log_info("run %s stands at %s: %s", s->run.id, run_stage_name(u->stage),
-                 run_table.states[u->stage].why);
+        log_info("run %s stands at %s: %s%s", s->run.id, run_stage_name(u->stage),
+                 run_table.states[u->stage].why, some_there(u));
     return r;
 }
 

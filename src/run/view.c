@@ -33,6 +33,12 @@ static void look_at_tiers(struct view *v) {
     }
 }
 
+/* Where no journal is, nothing is believed. */
+static void compare_share(struct view *v) {
+    if (!v->s->n_tiers || !v->s->journal || live_look(v->s, &v->share, NULL) < 0)
+        v->share = (struct live_view){.observed = -1, .believed = -1};
+}
+
 static int read_run(struct view *v, struct err *e) {
     struct session *s = v->s;
     struct journal *j = s->journal;
@@ -60,12 +66,15 @@ int view_read(struct session *s, const struct view_deep *deep, struct view *ret,
     if (r < 0)
         return r;
     look_at_tiers(&v);
+    compare_share(&v);
     if (deep) {
         v.deep = *deep;
     } else if (s->needs & NEED_CLUSTERS) {
         stage_way_back(s, &v.deep.back);
         if (s->run_open)
             stage_losses(s, &v.deep.losses);
+        if (record_other(s, &v.deep.other, NULL) < 0)
+            v.deep.other.there = false;
         v.deep.looked = true;
     }
     *ret = v;
@@ -167,12 +176,25 @@ static void add_tiers(yyjson_mut_doc *d, yyjson_mut_val *root, const struct view
     json_mut_set(d, root, "tiers", list);
 }
 
+static void add_other(yyjson_mut_doc *d, yyjson_mut_val *root, const struct record_other *o) {
+    yyjson_mut_val *x = o->there ? json_mut_obj_at(d, root, "otherRun") : NULL;
+    if (!x)
+        return;
+    json_mut_set_str(d, x, "run", o->run);
+    json_mut_set_str(d, x, "recordIn", (char[]){o->cluster, 0});
+    json_mut_set_str(d, x, "at", o->at);
+    json_mut_set_str(d, x, "actor", o->actor);
+    json_mut_set_bool(d, x, "takenOver", o->taken);
+}
+
 static void add_way_back(yyjson_mut_doc *d, yyjson_mut_val *root, const struct view *v) {
     const struct way_back *w = &v->deep.back;
     const struct losses *l = &v->deep.losses;
     yyjson_mut_val *x = yyjson_mut_obj(d);
     json_mut_set_bool(d, x, "open", v->s->run_open);
     json_mut_set_int(d, x, "liveToDestination", w->percent);
+    json_mut_set_int(d, x, "believed", v->share.believed);
+    json_mut_set_bool(d, x, "differs", v->share.differs);
     json_mut_set_int(d, x, "heldInSource", w->known_source ? (int64_t)w->held_source : -1);
     json_mut_set_int(d, x, "heldInDestination",
                      w->known_destination ? (int64_t)w->held_destination : -1);
@@ -200,6 +222,7 @@ char *view_json(const struct view *v, size_t *ret_n) {
     add_moves(d, root, v);
     add_steps(d, root, v);
     add_tiers(d, root, v);
+    add_other(d, root, &v->deep.other);
     add_way_back(d, root, v);
     return json_mut_write(s->a, root, ret_n);
 }

@@ -3,8 +3,10 @@
  * One thread; what is read lives in s->a. */
 #pragma once
 
+#include "run/adopt.h"
 #include "run/back.h"
 #include "run/gate.h"
+#include "run/notice.h"
 #include "run/stages.h"
 
 /* What takes requests to the clusters, and is looked at less often when it is shown again and
@@ -13,6 +15,7 @@ struct view_deep {
     bool looked;
     struct way_back back;
     struct losses losses;
+    struct record_other other; /* a run of another machine, by its record in the clusters */
 };
 
 enum view_holder { HOLDER_NONE, HOLDER_THERE, HOLDER_SILENT };
@@ -35,6 +38,7 @@ struct view {
     const char *holder_problem;
     yyjson_val *live; /* the holder's answer (run.h), or NULL */
     struct view_tier *tiers;
+    struct live_view share; /* differs: false also where it cannot be told */
     struct view_deep deep;
 };
 

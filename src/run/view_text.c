@@ -118,14 +118,27 @@ static void put_stage(struct out *o, int stage) {
         put_steps(o);
 }
 
+static void put_other(struct out *o) {
+    const struct record_other *x = &o->v->deep.other;
+    if (!x->there)
+        return;
+    put_mark(o, MARK_BROKEN);
+    sb_fmt(o->b, x->taken ? " run %s was taken over and goes on elsewhere"
+                          : " run %s is open, and this journal does not know it",
+           x->run);
+    sb_fmt(o->b, " (its record is in %c, of %s, by %s)%s\n", x->cluster, x->at, x->actor,
+           x->taken ? "" : ": `tandem resume --take-over` goes on with it here");
+}
+
 static void put_head(struct out *o) {
     const struct view *v = o->v;
     const struct session *s = v->s;
     const char *name = s->cfg->name ? s->cfg->name : "(no file)",
                *actor = json_str(v->live, "actor");
     if (!s->run_open) {
-        sb_fmt(o->b, "environment %s: %c is live, %c is idle; no run is open\n", name, s->source,
-               s->destination);
+        sb_fmt(o->b, "environment %s: %c is live, %c is idle; no run is open%s\n", name, s->source,
+               s->destination, s->journal ? "" : ", as far as can be told without a journal");
+        put_other(o);
         return;
     }
     sb_fmt(o->b, "environment %s: an upgrade from %c to %c is under way\n\nrun %s, at %s", name,
@@ -136,6 +149,7 @@ static void put_head(struct out *o) {
     if (v->holder_problem)
         sb_fmt(o->b, "\n  %s", v->holder_problem);
     sb_chr(o->b, '\n');
+    put_other(o);
     for (int i = RUN_PREFLIGHT; i <= RUN_RETIRE; i++)
         put_stage(o, i);
 }
@@ -173,6 +187,14 @@ static void put_traffic(struct out *o) {
                                    : "a",
                t->st.drift ? "; DRIFT between file and process" : "");
     }
+    if (!v->share.differs)
+        return;
+    sb_str(o->b, "  ");
+    put_mark(o, MARK_BROKEN);
+    sb_fmt(o->b,
+           " the journal believes that %d %% go to %c: somebody moved it without tandem. `tandem "
+           "adopt` records it as true, `tandem switch-back` leads all of it to %c\n",
+           v->share.believed, v->s->destination, v->s->source);
 }
 
 static void put_follow(struct out *o) {
@@ -232,8 +254,11 @@ static void put_way_back(struct out *o) {
         put_held(o, v->s->source, w->known_source, w->held_source);
         put_held(o, v->s->destination, w->known_destination, w->held_destination);
     }
+    bool away = !v->s->run_open && v->share.differs;
     sb_fmt(o->b, "\nway back: %s",
-           v->s->run_open ? "open (tandem switch-back)" : "nothing to go back from");
+           v->s->run_open ? "open (tandem switch-back)"
+           : away ? "the traffic alone (tandem switch-back --to a, or b)"
+                  : "nothing to go back from");
     if (v->deep.looked && v->s->run_open)
         put_losses(o);
     sb_chr(o->b, '\n');

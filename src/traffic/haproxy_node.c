@@ -94,12 +94,16 @@ void haproxy_node_observe(const struct haproxy_node_ref *ref, const struct traff
     if (r < 0)
         haproxy_note(ret, e.msg);
     const char *name[2] = {cfg->live_a, cfg->live_b};
+    bool lacks[2] = {0};
     for (size_t i = 0; i < 2 && !is_transport(r); i++) {
         r = observe_backend(a, ref, name[i], &b[i], &e);
+        lacks[i] = r < 0 && !is_transport(r);
         if (r < 0)
             haproxy_note(ret, e.msg);
     }
     ret->reachable = !is_transport(r);
+    ret->lacks_a = lacks[0];
+    ret->lacks_b = lacks[1];
     if (!ret->reachable)
         ret->live_b = ret->prelive_b = -1;
     ret->servers_a = b[0].servers;

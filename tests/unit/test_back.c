@@ -676,6 +676,49 @@ static void nothing_to_lose(void **state UNUSED) {
     api_stop(b);
 }
 
+/* Nobody knows since when: the journal has moved nothing. */
+static void moved_by_hand(void **state UNUSED) {
+    struct api *b = api_start(cluster_b, COUNT_OF(cluster_b));
+    struct env v;
+    struct losses l;
+    AUTO_SB text = SB_INIT(0);
+    env_start(&v, 30, api_port(b), NULL);
+    live_past(&v, NULL, 0);
+    env_open(&v, BACK_NEEDS);
+    assert_int_equal(session_reach(v.s, NEED_CLUSTERS | TOLERATE_DEAD, &v.e), 0);
+    stage_losses(v.s, &l);
+    assert_int_equal(l.percent, 30);
+    assert_false(l.known);
+    back_losses_text(&l, &text);
+    assert_null(strstr(text.p, "nothing is lost"));
+    assert_non_null(strstr(text.p, "cannot be told"));
+    env_end(&v);
+    api_stop(b);
+}
+
+/* What only moved the traffic says nothing of how long all of it takes. */
+static void estimate(void **state UNUSED) {
+    enum { WHOLE_MS = 50 };
+    static const char *const ways[] = {"everything to a", "traffic to a"};
+    struct api *b = api_start(cluster_b, COUNT_OF(cluster_b));
+    struct env v;
+    env_start(&v, 0, api_port(b), NULL);
+    live_past(&v, NULL, 0);
+    env_open(&v, BACK_NEEDS);
+    assert_int_equal(trail_way_back_ms(v.s), 0);
+    for (size_t i = 0; i < COUNT_OF(ways); i++) {
+        int64_t id;
+        assert_int_equal(journal_step_begin(v.s->journal, v.s->run.id, "switch-back", ways[i], NULL,
+                                            &id, &v.e),
+                         0);
+        clock_sleep_ms(i == 0 ? WHOLE_MS : 0);
+        assert_int_equal(journal_step_end(v.s->journal, id, "done", NULL, &v.e), 0);
+    }
+    assert_true(trail_way_back_ms(v.s) >= WHOLE_MS);
+    env_end(&v);
+    api_stop(b);
+}
+
 /* A context that has come to mean another cluster: the traffic goes back, and nobody touches it. */
 static void another_cluster(void **state UNUSED) {
     static const struct past past[] = {{ACTIVATE, "done"}, {TO("50"), "done"}};
@@ -807,6 +850,7 @@ int main(void) {
         cmocka_unit_test(recorded_afterwards), cmocka_unit_test(held_for_good),
         cmocka_unit_test(traffic_that_stays),  cmocka_unit_test(aborts_as_told),
         cmocka_unit_test(counts_losses),       cmocka_unit_test(nothing_to_lose),
+        cmocka_unit_test(moved_by_hand),       cmocka_unit_test(estimate),
         cmocka_unit_test(another_cluster),     cmocka_unit_test(sync_comes_to_rest),
         cmocka_unit_test(dead_where_it_acts),  cmocka_unit_test(hanging_cluster),
         cmocka_unit_test(left_is_told),

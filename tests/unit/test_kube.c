@@ -317,6 +317,69 @@ static void reads_in_flight_are_limited(void **state) {
     bench_free(&b);
 }
 
+static void one_that_is_tried_again(void *ctx, size_t i) {
+    struct crowd *c = ctx;
+    AUTO_ARENA a = arena_new();
+    struct kube_resp resp = {0};
+    struct kube_req req = {.method = "GET", .path = "/busy", .cancel = &c->cancel};
+    c->r[i] = kube_do(c->b->c, a, &req, &resp, NULL);
+}
+
+/* Where a cluster is dead, those who wait to try again keep nobody from asking. */
+static void who_waits_to_try_again_has_no_place(void **state) {
+    (void)state;
+    static const struct api_row rows[] = {{"GET /other ", 200, "{}"},
+                                          {NULL, 503, "{}", .header = "Retry-After: 20"}};
+    struct bench b = bench_with(rows, COUNT_OF(rows),
+                                &(struct kube_client_opts){.name = "A", .max_reads = 1});
+    struct crowd c = {.b = &b};
+    struct workers *w = workers_start(4, one_that_is_tried_again, &c);
+    while (api_count(b.api, "GET /busy") < 4)
+        clock_sleep_ms(10);
+    yyjson_val *v;
+    struct err e = {0};
+    expect(0, kube_get(b.c, b.a, "/other", NULL, &v, &e), &e); /* while all four wait */
+    assert_int_equal(api_count(b.api, "GET /busy"), 4);
+    atomic_store(&c.cancel.stop, true);
+    workers_join(w);
+    bench_free(&b);
+}
+
+struct turns {
+    struct gate g;
+    atomic_uint waiting;
+    atomic_int next;
+    int turn[2];
+};
+
+static void take_turn(void *ctx, size_t i) {
+    struct turns *t = ctx;
+    atomic_fetch_add(&t->waiting, 1);
+    assert_int_equal(0, gate_enter(&t->g, i == 0, NULL));
+    t->turn[i] = atomic_fetch_add(&t->next, 1);
+    gate_leave(&t->g, 0);
+}
+
+static void the_background_lets_others_go_first(void **state) {
+    (void)state;
+    struct turns t = {0};
+    gate_init(&t.g, 1);
+    assert_int_equal(0, gate_enter(&t.g, false, NULL));
+    struct workers *w = workers_start(2, take_turn, &t);
+    for (unsigned waiting = 0; !waiting;) { /* the one of the foreground stands there */
+        pthread_mutex_lock(&t.g.lock);
+        waiting = t.g.waiting;
+        pthread_mutex_unlock(&t.g.lock);
+    }
+    while (atomic_load(&t.waiting) < 2)
+        clock_sleep_ms(1);
+    gate_leave(&t.g, 0);
+    workers_join(w);
+    assert_int_equal(t.turn[0], 1); /* of the background */
+    assert_int_equal(t.turn[1], 0);
+    gate_done(&t.g);
+}
+
 static void waiting_for_a_place_can_be_stopped(void **state) {
     (void)state;
     static const struct api_row rows[] = {{NULL, 200, "{}", .delay_ms = 5000}};
@@ -342,10 +405,10 @@ static void slow_answers_are_followed_by_a_pause(void **state) {
     struct gate g = {.max = 0};
     gate_init(&g, 2);
     for (size_t i = 0; i < COUNT_OF(rows); i++) {
-        assert_int_equal(0, gate_enter(&g, NULL));
+        assert_int_equal(0, gate_enter(&g, false, NULL));
         gate_leave(&g, rows[i].took_ns);
         uint64_t start = clock_now_ms();
-        assert_int_equal(0, gate_enter(&g, NULL));
+        assert_int_equal(0, gate_enter(&g, false, NULL));
         assert_int_equal(rows[i].pause, clock_now_ms() - start >= 200);
         gate_leave(&g, 0);
     }
@@ -422,6 +485,8 @@ int main(void) {
         cmocka_unit_test(attempts_are_counted),
         cmocka_unit_test(reads_in_flight_are_limited),
         cmocka_unit_test(waiting_for_a_place_can_be_stopped),
+        cmocka_unit_test(who_waits_to_try_again_has_no_place),
+        cmocka_unit_test(the_background_lets_others_go_first),
         cmocka_unit_test(slow_answers_are_followed_by_a_pause),
         cmocka_unit_test(version_and_identity),
         cmocka_unit_test(paths),

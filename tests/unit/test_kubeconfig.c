@@ -190,6 +190,16 @@ static void no_file_at_all(void **state) {
     assert_non_null(strstr(e.msg, "does not exist"));
 }
 
+static void one_that_cannot_be_read(void **state) {
+    (void)state;
+    struct kubeconfig *k = NULL;
+    struct err e = {0};
+    assert_int_equal(0, symlink("loop", in_dir("loop")));
+    assert_true(kubeconfig_load(in_dir("loop"), &k, &e) < 0);
+    assert_null(strstr(e.msg, "does not exist"));
+    assert_non_null(strstr(e.msg, "symbolic links"));
+}
+
 static void unknown_context_names_the_nearest(void **state) {
     (void)state;
     struct kubeconfig *k = load(put("config", TWO));
@@ -589,6 +599,7 @@ int main(void) {
         ROW(environment_names_the_files),
         ROW(load_errors),
         ROW(no_file_at_all),
+        ROW(one_that_cannot_be_read),
         ROW(unknown_context_names_the_nearest),
         ROW(auth_errors),
         ROW(kinds),

@@ -387,11 +387,11 @@ static void test_damage(void **state) {
                      rows[i].what);
         assert_int_equal(record_take_over(c.s, &e), rows[i].want);
         assert_int_equal(c.s->run_open, rows[i].want == 0);
-        /* A damaged half is the next to be written. */
+        /* A damaged half is the next to be written, by whoever has the run now. */
         session_event(b.s, "third", NULL);
         record_mirror(b.s);
         run_bench_good(record_history(c.s, &info, &v, &n, &e), &e);
-        assert_string_equal(v[n - 1].what, "third");
+        assert_string_equal(v[n - 1].what, rows[i].want ? "third" : "run taken over");
         run_bench_free(&c);
         run_bench_free(&b);
     }
@@ -437,6 +437,31 @@ static void test_refusals(void **state) {
     run_bench_free(&b);
 }
 
+/* Who was taken over from, and woke up, neither writes over the record nor goes on; who took over
+ * does. */
+static void test_taken(void **state) {
+    (void)state;
+    struct run_bench b = run_bench_new(""), c = run_bench_beside(&b);
+    struct record_other o;
+    struct err e = {0};
+    record_mirror(b.s);
+    assert_int_equal(record_other(b.s, &o, &e), 0);
+    assert_int_equal(record_other(c.s, &o, &e), 1);
+    assert_false(o.taken);
+    assert_string_equal(o.run, b.s->run.id);
+    assert_int_equal(o.cluster, 'b');
+    run_bench_good(record_take_over(c.s, &e), &e);
+    assert_int_equal(record_other(c.s, &o, &e), 0); /* nor is what it came from another's */
+    run_bench_good(record_no_other(c.s, &e), &e);
+    assert_int_equal(record_other(b.s, &o, &e), 1);
+    assert_true(o.taken);
+    assert_int_equal(record_no_other(b.s, &e), -EGUARD);
+    assert_non_null(strstr(e.msg, "taken over from this journal"));
+    assert_int_equal(session_begin_run(b.s, &e), -EGUARD);
+    run_bench_free(&c);
+    run_bench_free(&b);
+}
+
 /* A run that is over, --read-only, and who does not want it leave no mirror. */
 static void test_no_mirror(void **state) {
     (void)state;
@@ -446,8 +471,9 @@ static void test_no_mirror(void **state) {
         b.s->o.read_only = i == 1;
         if (i == 2)
             run_bench_good(journal_run_end(b.s->journal, b.s->run.id, "retired", &e), &e);
+        int before = api_count(store_api(b.store[1]), "HTTP/1.1");
         record_mirror(b.s);
-        assert_int_equal(api_count(store_api(b.store[1]), "HTTP/1.1"), 0);
+        assert_int_equal(api_count(store_api(b.store[1]), "HTTP/1.1"), before);
         run_bench_free(&b);
     }
 }
@@ -459,7 +485,8 @@ int main(void) {
         cmocka_unit_test(test_later_columns), cmocka_unit_test(test_bad_text),
         cmocka_unit_test(test_round_trip),    cmocka_unit_test(test_parts_are_kept),
         cmocka_unit_test(test_damage),        cmocka_unit_test(test_lost_part),
-        cmocka_unit_test(test_refusals),      cmocka_unit_test(test_no_mirror),
+        cmocka_unit_test(test_refusals),
+        cmocka_unit_test(test_taken),      cmocka_unit_test(test_no_mirror),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -399,7 +399,7 @@ static void test_rows_are_append_only(void **state) {
     struct err e = {0};
     put_at(f, RUN_PREFLIGHT);
     intent(f, RUN_PREFLIGHT, RUN_MIGRATE);
-    good(gate_approve(&f->s, RUN_MIGRATE, "bob@desk", NULL, NULL, &e), &e);
+    good(gate_approve(&f->s, RUN_RETIRE, "bob@desk", NULL, NULL, &e), &e);
     for (size_t i = 0; i < COUNT_OF(sql); i++)
         if (exec_sql(f, sql[i]) != SQLITE_CONSTRAINT)
             fail_msg("this was allowed: %s", sql[i]);
@@ -561,7 +561,7 @@ static void test_old_journal(void **state) {
     run_look(s, &seen);
     assert_true(seen.migrated && !seen.activated);
     assert_int_equal(run_settle(s, &seen, &e), RUN_MIGRATE);
-    good(gate_approve(s, RUN_ACTIVATE, "bob@desk", "seen", NULL, &e), &e);
+    good(gate_approve(s, RUN_RETIRE, "bob@desk", "seen", NULL, &e), &e);
     good(journal_events_verify(s->journal, &e), &e);
 }
 
@@ -662,6 +662,29 @@ static void test_checks(void **state) {
     }
 }
 
+/* A command typed by a person passes no gate that `upgrade` would wait at. */
+static void test_gate_by_hand(void **state) {
+    static const char *const before[] = {"switch", NULL};
+    static const char *const no[] = {"sh", "-c", "exit 7", NULL};
+    static struct config_check check = {"activate", no};
+    struct fixture *f = *state;
+    struct err e = {0};
+    put_at(f, RUN_ACTIVATE);
+    good(gate_by_hand(&f->s, RUN_SWITCH, &e), &e);
+    good(gate_by_hand(&f->s, RUN_RETIRE, &e), &e); /* who types it is the one that it takes */
+    assert_int_equal(gate_approve(&f->s, RUN_BAKE, "bob@desk", NULL, NULL, &e), -EGUARD);
+    assert_non_null(strstr(e.msg, "before retire"));
+    f->s.cfg->gates_before = before;
+    f->s.cfg->checks = &check;
+    f->s.cfg->n_checks = 1;
+    assert_int_equal(gate_by_hand(&f->s, RUN_SWITCH, &e), -EGATE);
+    assert_non_null(strstr(e.msg, "0 of 1 approvals"));
+    approve(f, RUN_SWITCH, "bob@desk");
+    good(gate_by_hand(&f->s, RUN_SWITCH, &e), &e);
+    assert_int_equal(gate_by_hand(&f->s, RUN_ACTIVATE, &e), -EGATE);
+    assert_non_null(strstr(e.msg, "exit code 7"));
+}
+
 #define ROW(fn) cmocka_unit_test_setup_teardown(fn, setup, teardown)
 
 int main(void) {
@@ -685,6 +708,7 @@ int main(void) {
         ROW(test_approvals),
         ROW(test_approvals_end_with_a_way_back),
         ROW(test_checks),
+        ROW(test_gate_by_hand),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -18,6 +18,14 @@ by_hand() { # PERCENT: as docs/TRAFFIC.md says: file first, then the process
     runtime "set map $BED_HAPROXY_MAP frontend.pct_b $1"
 }
 
+# --- a balancer that is not as the file says ---
+t doctor >"$work/out" 2>/dev/null
+not_ok 'doctor has nothing against probes and back ends' grep -qE 'no-probes|balancer-backend' "$work/out"
+sed -e '/^probes:/,$d' -e 's/b: paas_b}/b: paas_bee}/' "$work/tandem.yaml" >"$work/other.yaml"
+exits 'a back end that is not there blocks' 4 "$TANDEM" doctor -f "$work/other.yaml"
+like 'and is named' "$(cat "$work/out")" 'balancer-backend.*paas_bee'
+like 'that nothing watches is warned of' "$(cat "$work/out")" 'no-probes'
+
 # --- before any run ---
 by_hand 100
 exits 'B is live by hand, and no journal knows: migrate is refused' 4 t migrate --yes
@@ -41,6 +49,8 @@ for c in activate cutover retire migrate; do
 done
 is 'nothing was done by them' "$(acts a) $(acts b) $(share)" 'false true 30'
 exits 'status still answers' 0 t status
+like 'and says that it differs' "$(cat "$work/out")" 'the journal believes that 0 % go to b: .*tandem adopt'
+not_ok 'and not that nothing could be lost' grep -q 'nothing is lost' "$work/out"
 exits 'adopt asks' 4 t adopt
 exits 'adopt' 0 t adopt --yes --reason 'jo did it'
 like 'it shows both' "$(cat "$work/out")" 'observed +30 % .*journal +0 %'

@@ -112,6 +112,13 @@ for ((at = 1 + $(date +%s) / 86400 % every; at <= points; at += every)); do
     is_back "kill at $at" --journal "$work/tandem.db"
 done
 
+there 'killed half-way' 50 activate
+exits 'kill half-way' 137 killed_at $((points / 2)) switch-back -f "$work/tandem.yaml" --yes
+exits 'resume does not go forward from there' 4 t resume --yes
+like 'and says what was wanted last' "$(cat "$work/err")" 'a way back \(everything to a\) was begun .* cut short'
+exits 'which ends it' 0 t switch-back --yes
+is_back 'killed half-way' --journal "$work/tandem.db"
+
 # --- dead, hanging, both dead ---
 moved_within() { # SECONDS SHARE
     within "$1" sh -c 'test "$(awk "\$1 == \"frontend.pct_b\" {print \$2}" "$1")" = "$2"' _ "$BED_HAPROXY_MAP" "$2"

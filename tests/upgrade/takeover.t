@@ -63,12 +63,17 @@ there >"$work/there"
 mark b
 from=$marked
 ka create configmap -n back made-after-the-crash --from-literal=a=1 >/dev/null
+exits 'status there knows of it, without a journal' 0 on two status
+like 'whose, and what to do' "$(cat "$work/out")" "run $run is open, .*by one@.*resume --take-over"
 exits 'another machine takes it over, to the next gate' 3 on two resume --take-over --yes --settle 5s
 like 'from whom, at once' "$(cat "$work/err")" 'lease taken over in b: .*one@.*its process has ended'
 is 'the run is the same, and stands where it stood' "$(field '"\(.run) \(.stage)"' "$work/two")" "$run test"
 is 'who took over is recorded' "$(events two '[.[] | select(.what == "run taken over")] | map(.actor | split("@")[0]) | join(" ")')" two
 like 'and from which record' "$(events two '.[] | select(.what == "run taken over") | .detail')" '^record [0-9]+ in b, written [^ ]+Z by one@'
 like 'the Lease too' "$(events two '.[] | select(.what == "lease taken over") | .detail')" 'from one@'
+exits 'the first one wakes up and is refused' 4 on one resume --yes
+like 'since it is elsewhere' "$(cat "$work/err")" 'taken over from this journal and goes on elsewhere'
+exits 'whatever it wants to do' 4 on one activate --yes
 exits 'the history verifies' 0 on two history --verify
 like 'of both' "$(cat "$work/out")" 'stage preflight -> migrate: done.*run taken over'
 is 'what was done is not done again' "$(field '[.moves[] | select(.state == "done") | .to] | join(" ")' "$work/two")" 'preflight migrate follow test'

@@ -72,7 +72,11 @@ exits 'what cannot be reached from there is refused' 4 up upgrade --from switch
 like 'with what can' "$(cat err)" 'it can go to migrate'
 exits 'approve, as somebody else' 0 as bob approve migrate --reason 'read the plan'
 exits 'not what lies behind' 4 as bob approve preflight
-exits 'nor what is no stage, when nothing follows' 1 as bob approve nosuch
+exits 'nor what is no stage' 64 as bob approve swich
+like 'and it names the near one' "$(cat err)" 'did you mean switch'
+exits 'nor what nobody has to approve' 4 as bob approve bake
+like 'and says what is asked' "$(cat err)" 'people are asked before .*retire'
+exits 'nor what live sync might ask, when nothing follows' 1 as bob approve deletes
 is 'status says who approved' "$(field '.gates[] | select(.before == "migrate") | .approvedBy[0] | split("@")[0]')" bob
 like 'and the text too' "$("$TANDEM" status -f tandem.yaml 2>/dev/null)" 'migrate +gate: 1 of 1 approvals \(bob@'
 
@@ -94,7 +98,7 @@ like 'status shows where' "$("$TANDEM" status -f tandem.yaml 2>/dev/null)" 'acti
 exits 'status -w where there is no terminal writes lines' 0 \
     timeout --preserve-status -s INT 5 "$TANDEM" status -w -f tandem.yaml
 like 'one for each change' "$(tail -n 1 out)" '^[^ ]+Z  run r-[^ ]+ at test; 0 % on b; live sync [^;]*; 0 of 1 approvals$'
-exits 'a second one is refused' 1 up resume
+exits 'a second one is refused' 4 up resume
 like 'with who holds it' "$(cat err)" 'in use by process [0-9]+'
 exits 'approve without a word is that gate' 0 as bob approve --reason 'looked at it'
 like 'and says so' "$(cat out)" 'approved by bob@.*: activate'
