@@ -90,6 +90,9 @@ static int work(struct session *s, const struct common *m, const struct cutover_
     sb_fmt(&q, "move the live traffic to %c", s->destination);
     if (r >= 0)
         r = cli_confirm(m, q.p, e);
+    /* The traffic needs neither; they tell whether the run is still this journal's. */
+    if (r >= 0)
+        r = session_reach(s, NEED_CLUSTERS | TOLERATE_DEAD, e);
     if (r < 0)
         return r;
     struct switch_opts so = {.steps = steps,

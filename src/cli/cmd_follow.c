@@ -4,6 +4,7 @@
 #include "base/file.h"
 #include "cli/commands.h"
 #include "run/following.h"
+#include "run/notice.h"
 
 struct follow_cli {
     bool reverse, until_synced;
@@ -188,6 +189,8 @@ static int work(struct session *s, const struct common *m, const struct follow_c
     sb_fmt(&q, "carry every change of %c to %c", o->reverse ? s->destination : s->source,
            o->reverse ? s->source : s->destination);
     int r = cli_confirm(m, q.p, e);
+    if (r >= 0)
+        r = record_no_other(s, e);
     if (r >= 0)
         r = following_start(s, &fo, &g, e);
     if (r < 0)

@@ -327,7 +327,7 @@ static bool lost_lately(const struct call *k) {
 static bool knows_no_roles(const struct call *k) {
     AUTO_ARENA a = arena_new();
     struct kube_req req = {.method = "GET", .path = "/version", .no_retry = true};
-    struct call v = {.c = k->c, .req = &req, .a = a, .read = true};
+    struct call v = {.c = k->c, .req = &req, .a = a, .read = true, .gated = k->gated};
     struct http_resp resp;
     struct kube_sent sent = {0};
     v.url = full_url(&v);

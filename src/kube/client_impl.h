@@ -19,8 +19,8 @@ struct gate {
 };
 void gate_init(struct gate *g, unsigned max);
 void gate_done(struct gate *g);
-/* Waits for a place, in the background also while anybody else waits for one. -ESTOPPED when
- * cancelled meanwhile. */
+/* Waits for a place, in the background for two seconds also while anybody else waits for one.
+ * -ESTOPPED when cancelled meanwhile. */
 int gate_enter(struct gate *g, bool background, const struct http_cancel *cancel);
 void gate_leave(struct gate *g, uint64_t took_ns);
 

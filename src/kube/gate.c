@@ -5,9 +5,10 @@
 #include "kube/client_impl.h"
 
 /* A read above SLOW_NS says that the API server has enough to do: the next one comes PAUSE_MS
- * later. Cancellation is looked at every POLL_MS. */
+ * later. Cancellation is looked at every POLL_MS. In the background one lets others go first for
+ * PATIENT_MS. */
 #define SLOW_NS 2000000000u
-enum { PAUSE_MS = 250, POLL_MS = 50 };
+enum { PAUSE_MS = 250, POLL_MS = 50, PATIENT_MS = 2000 };
 
 void gate_init(struct gate *g, unsigned max) {
     pthread_condattr_t attr;
@@ -44,14 +45,15 @@ static void pause_unless_stopped(const struct http_cancel *c) {
         clock_sleep_ms(POLL_MS);
 }
 
-static bool is_full(const struct gate *g, bool background) {
-    return g->max && (g->used >= g->max || (background && g->waiting));
+static bool is_full(const struct gate *g, bool gives_way) {
+    return g->max && (g->used >= g->max || (gives_way && g->waiting));
 }
 
 int gate_enter(struct gate *g, bool background, const struct http_cancel *cancel) {
     pthread_mutex_lock(&g->lock);
     g->waiting += !background;
-    while (is_full(g, background) && !stopped(cancel)) {
+    uint64_t patient = clock_now_ms() + PATIENT_MS;
+    while (is_full(g, background && clock_now_ms() < patient) && !stopped(cancel)) {
         struct timespec t = soon();
         pthread_cond_timedwait(&g->room, &g->lock, &t);
     }

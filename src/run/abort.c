@@ -35,10 +35,10 @@ static int stand(struct session *s) {
 }
 
 /* Where nobody can tell, they may. A hand-over that was cut short has left some there, although the
- * stage was never reached. */
+ * stage was never reached; and a way back that was is ended, whatever there is left of it. */
 static bool singletons_away(struct session *s, int stage) {
     struct trail t = {0};
-    return stage >= RUN_ACTIVATE || trail_read(s, &t, NULL) < 0 || t.acts_ms;
+    return stage >= RUN_ACTIVATE || trail_read(s, &t, NULL) < 0 || t.acts_ms || t.back;
 }
 
 int run_abort(struct session *s, const struct abort_opts *o, struct abort_result *ret,

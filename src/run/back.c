@@ -66,7 +66,7 @@ static int accept_losses(struct session *s, struct way *w, struct err *e UNUSED)
     if (!named) {
         AUTO_SB b = SB_INIT(0);
         losses_there(s, &w->losses, &w->trail);
-        losses_share(&w->losses, w->ret->percent_before);
+        losses_share(s, &w->losses, w->ret->percent_before);
         back_losses_text(&w->losses, &b);
         named = arena_strdup(s->a, sb_get(&b));
         log_warn("%s", named);

@@ -188,18 +188,23 @@ int gate_by_hand(struct session *s, int stage, struct err *e) {
     const char *name = run_stage_name(stage);
     struct gate g = {.stage = name, .open = true};
     bool people = is_configured(s, stage);
-    if (!people && !has_check(s, name))
+    if (!s->run_open || (!people && !has_check(s, name)))
         return 0;
     int r = people ? gate_people(s, a, stage, s->actor, &g, e) : 0;
     if (r < 0)
         return r;
     if (g.open)
         gate_check_all(s, a, stage, NULL, NULL, &g);
-    return g.open ? 0
-                  : err_set(e, -EGATE,
-                            "waits at the gate before %s: %s. `tandem approve %s --reason …` "
-                            "approves; then the same command goes on",
-                            name, gate_missing(a, &g), name);
+    return g.open
+               ? 0
+               : err_set(e, -EGATE, "waits at the gate before %s: %s. %sThe same command goes on",
+                         name, gate_missing(a, &g), gate_hint(a, &g));
+}
+
+const char *gate_hint(struct arena *a, const struct gate *g) {
+    return g->has < g->needs
+               ? arena_printf(a, "`tandem approve %s --reason …` approves. ", g->stage)
+               : "";
 }
 
 const char *gate_missing(struct arena *a, const struct gate *g) {

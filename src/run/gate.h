@@ -38,9 +38,12 @@ void gate_check_all(struct session *s, struct arena *a, int stage, const struct 
                     const struct watchers *w, struct gate *g);
 /* What is missing, as a sentence; "" when it is open. In a. */
 const char *gate_missing(struct arena *a, const struct gate *g);
+/* How people approve it, as a sentence with a space behind; "" where nobody is missing. In a. */
+const char *gate_hint(struct arena *a, const struct gate *g);
 
 /* For a command that is a stage by itself, typed by a person: the gate that tandem.yaml puts before
- * it. -EGATE says what is missing. To retire, where nobody asks for more, takes who types it. */
+ * it, where a run is open. -EGATE says what is missing. To retire, where nobody asks for more,
+ * takes who types it. */
 int gate_by_hand(struct session *s, int stage, struct err *e);
 
 /* Records an approval and the event of it. Any thread: the session is only read. -EGUARD for a

@@ -96,7 +96,8 @@ int session_hold(struct session *s, unsigned slots, struct err *e) {
         lease_pair(s->lease[0], s->lease[1]);
     if (!s->take_over)
         session_patience(s, false);
-    s->refused = r == -EGUARD;
+    /* What cannot be written back to the source is no reason to leave the destination alone. */
+    s->refused = r == -EGUARD && slots & holding_slot(s->destination);
     return r;
 }
 

@@ -213,9 +213,9 @@ void losses_there(struct session *s, struct losses *ret, const struct trail *t) 
 
 /* Traffic that is there, and that the journal has not brought there, came at a time that nobody
  * knows. */
-void losses_share(struct losses *l, int percent) {
+void losses_share(const struct session *s, struct losses *l, int percent) {
     l->percent = percent;
-    if (percent > 0 && !l->since_ms)
+    if (s->n_tiers && percent != 0 && !l->since_ms)
         l->known = false;
 }
 
@@ -224,7 +224,7 @@ void stage_losses(struct session *s, struct losses *ret) {
     (void)trail_read(s, &t, NULL);
     losses_there(s, ret, &t);
     if (s->n_tiers)
-        losses_share(ret, MAX(switch_observe(s, NULL), -1));
+        losses_share(s, ret, MAX(switch_observe(s, NULL), -1));
 }
 
 static void objects_text(const struct losses *l, struct sb *b) {
@@ -239,7 +239,7 @@ static void objects_text(const struct losses *l, struct sb *b) {
     }
     sb_fmt(b, "; %s%zu objects changed and %zu created in %c", l->more ? "more than " : "",
            l->changed, l->created, l->slot);
-    for (size_t i = 0; l->titles[i]; i++)
+    for (size_t i = 0; l->titles && l->titles[i]; i++)
         sb_fmt(b, "%s%s", i ? ", " : " (", l->titles[i]);
     size_t named = MIN(l->changed + l->created, (size_t)LOSSES_TITLES);
     sb_str(b, l->changed + l->created > named || l->more ? ", …)" : ")");
@@ -275,7 +275,7 @@ yyjson_mut_val *back_losses_json(const struct losses *l, yyjson_mut_doc *d) {
     json_mut_set_int(d, x, "claims", l->claims_known ? (int64_t)l->claims : -1);
     json_mut_set_bool(d, x, "moreThan", l->more);
     json_mut_set_bool(d, x, "followedBack", l->followed_back);
-    for (size_t i = 0; l->titles[i]; i++)
+    for (size_t i = 0; l->titles && l->titles[i]; i++)
         yyjson_mut_arr_add_strcpy(d, titles, l->titles[i]);
     json_mut_set(d, x, "objects", titles);
     return x;

@@ -19,15 +19,15 @@ struct losses {
     char slot;          /* of the destination */
     int percent;        /* of the live side there; -1: unknown, or no load balancer */
     int64_t since_ms; /* wall time since when it has traffic or acts; 0: neither, as far as known */
-    const char *const *titles; /* of the first ones, NULL-terminated, in s->a */
+    const char *const *titles; /* of the first ones, NULL-terminated, in s->a; NULL: none kept */
 };
 /* Clusters that are not open are not asked for: see session_reach(). */
 void stage_losses(struct session *s, struct losses *ret);
 struct trail;
 /* The same as of another moment, for who has moved the traffic already; losses_share() says how
- * much of it was there. */
+ * much of it was there (percent; -1 unknown, or no load balancer). */
 void losses_there(struct session *s, struct losses *ret, const struct trail *t);
-void losses_share(struct losses *l, int percent);
+void losses_share(const struct session *s, struct losses *l, int percent);
 /* Sentences for people, without a line end: what is named before every way back. */
 void back_losses_text(const struct losses *l, struct sb *b);
 /* The same for programs: an object of d. */

@@ -6,6 +6,7 @@
 #include "base/log.h"
 #include "base/map.h"
 #include "journal/export.h"
+#include "migrate/keep.h"
 #include "run/holding.h"
 #include "run/own.h"
 #include "run/record_parts.h"
@@ -71,7 +72,22 @@ static int read_heads(const struct session *s, const struct own *o, struct arena
 
 /* --- whose it is --- */
 
-#define FACT_TAKEN_FROM "record.taken-from" /* the journal from which this one was made */
+/* The journals that have written this record, each named in its own facts before it writes the
+ * first time: whoever takes over takes them with the rest, and knows that they were before it. */
+static const char *writer_key(struct arena *a, int64_t made_ms) {
+    return arena_printf(a, "record.by.%lld", (long long)made_ms);
+}
+
+static bool has_writer(struct journal *j, struct arena *a, int64_t made_ms) {
+    char *is = NULL;
+    return journal_get(j, a, writer_key(a, made_ms), &is, NULL) < 0 || is;
+}
+
+static int note_writer(struct journal *j, struct arena *a, int64_t made_ms, struct err *e) {
+    return !made_ms || has_writer(j, a, made_ms)
+               ? 0
+               : journal_set(j, writer_key(a, made_ms), "has written the record", e);
+}
 
 static bool has_run(const struct session *s, const char *id) {
     struct journal_run *v = NULL;
@@ -82,40 +98,30 @@ static bool has_run(const struct session *s, const char *id) {
     return found;
 }
 
-static const char *journal_of(const struct session *s, const struct head *h) {
-    return arena_printf(s->a, "%lld", (long long)json_int(json_get(h->tree, "journal"), 0));
+static int64_t writer_of(const struct head *h) {
+    return json_int(json_get(h->tree, "journal"), 0);
 }
 
-/* Written by the journal of this session, or by the one that it was made from. */
+/* Written by the journal of this session, or by one before it. */
 static bool is_ours(const struct session *s, const struct head *h) {
-    char *from = NULL;
-    int64_t wrote = json_int(json_get(h->tree, "journal"), 0);
-    if (!has_run(s, json_str(h->tree, "run")))
-        return false;
-    if (!s->journal || !wrote || wrote == journal_made_ms(s->journal))
-        return true;
-    return journal_get(s->journal, s->a, FACT_TAKEN_FROM, &from, NULL) < 0 ||
-           str_eq(from, journal_of(s, h));
+    int64_t wrote = writer_of(h);
+    return has_run(s, json_str(h->tree, "run")) &&
+           (!wrote || wrote == journal_made_ms(s->journal) || has_writer(s->journal, s->a, wrote));
 }
 
 static void copy(char *to, size_t n, const char *text) {
     snprintf(to, n, "%s", text ? text : "?");
 }
 
-/* One of these heads. */
-static bool find_other(const struct session *s, const struct head *v, size_t n,
-                       struct record_other *ret) {
-    for (size_t i = 0; i < n; i++) {
-        const char *run = json_str(v[i].tree, "run");
-        if (!run || is_ours(s, &v[i]))
-            continue;
-        *ret = (struct record_other){.there = true, .cluster = v[i].cluster, .taken = has_run(s, run)};
-        copy(ret->run, sizeof ret->run, run);
-        copy(ret->at, sizeof ret->at, json_str(v[i].tree, "at"));
-        copy(ret->actor, sizeof ret->actor, json_str(v[i].tree, "actor"));
-        return true;
-    }
-    return false;
+static bool is_other(const struct session *s, const struct head *h, struct record_other *ret) {
+    const char *run = json_str(h->tree, "run");
+    if (!run || is_ours(s, h))
+        return false;
+    *ret = (struct record_other){.there = true, .cluster = h->cluster, .taken = has_run(s, run)};
+    copy(ret->run, sizeof ret->run, run);
+    copy(ret->at, sizeof ret->at, json_str(h->tree, "at"));
+    copy(ret->actor, sizeof ret->actor, json_str(h->tree, "actor"));
+    return true;
 }
 
 /* --- writing --- */
@@ -262,10 +268,10 @@ static int write_all(struct writing *w, struct err *e) {
     if (r < 0)
         return r;
     struct record_other other;
-    if (find_other(w->s, heads, COUNT_OF(heads), &other))
+    int which = heads[1].generation < heads[0].generation;
+    if (is_other(w->s, &heads[!which], &other))
         return err_set(e, -EGUARD, "%s has written it, of run %s, at %s", other.actor, other.run,
                        other.at);
-    int which = heads[1].generation < heads[0].generation;
     for (int i = 0; i < 2; i++)
         map_put(w->named, head_name(w->a, w->s, i), w);
     name_parts(w, heads[!which].tree);
@@ -299,6 +305,8 @@ void record_mirror(struct session *s) {
     w.data = yyjson_mut_obj(w.d);
     w.parts = yyjson_mut_arr(w.d);
     int r = session_holds_still(s, 0, &e);
+    if (r >= 0)
+        r = note_writer(s->journal, a, journal_made_ms(s->journal), &e);
     if (r >= 0)
         r = write_all(&w, &e);
     if (r < 0)
@@ -363,15 +371,15 @@ static bool comes_before(const struct head *x, const struct head *y) {
     return when && other && strcmp(when, other) > 0;
 }
 
-/* The heads of both clusters, the newest first. */
+/* The heads of both clusters, the newest first; those that could be read also on failure. */
 static int all_heads(const struct session *s, struct head ret[4], size_t *n, struct err *e) {
     size_t count = 0;
+    int failed = 0;
     for (char c = 'a'; c <= 'b'; c++) {
         struct own o = own_of(s, c);
         struct head two[2];
         int r = o.c ? read_heads(s, &o, s->a, c, two, e) : -ENOENT;
-        if (r < 0 && r != -ENOENT)
-            return r;
+        failed = r < 0 && r != -ENOENT ? r : failed;
         for (int i = 0; r >= 0 && i < 2; i++)
             if (two[i].map)
                 ret[count++] = two[i];
@@ -383,7 +391,7 @@ static int all_heads(const struct session *s, struct head ret[4], size_t *n, str
             ret[k - 1] = swap;
         }
     *n = count;
-    return 0;
+    return failed;
 }
 
 /* The newest that is whole. */
@@ -476,7 +484,15 @@ int record_other(struct session *s, struct record_other *ret, struct err *e) {
     size_t n = 0;
     *ret = (struct record_other){0};
     int r = s->cfg->mirror ? all_heads(s, heads, &n, e) : 0;
-    return r < 0 ? r : find_other(s, heads, n, ret);
+    bool seen[2] = {0}; /* the newest of each cluster counts */
+    for (size_t i = 0; i < n; i++) {
+        if (!heads[i].tree || seen[heads[i].cluster == 'b'])
+            continue;
+        seen[heads[i].cluster == 'b'] = true;
+        if (is_other(s, &heads[i], ret))
+            return 1;
+    }
+    return r;
 }
 
 int record_no_other(struct session *s, struct err *e) {
@@ -496,8 +512,9 @@ int record_no_other(struct session *s, struct err *e) {
     return err_set(e, -EGUARD,
                    "run %s of this environment is open, and this journal does not know it (its "
                    "record is in %c, of %s, by %s): go on where its journal is, or `tandem resume "
-                   "--take-over` here",
-                   o.run, o.cluster, o.at, o.actor);
+                   "--take-over` here. To give it up, delete the ConfigMaps tandem-record-%s-0 and "
+                   "-1 in " KEEP_NAMESPACE " of %c",
+                   o.run, o.cluster, o.at, o.actor, s->cfg->name, o.cluster);
 }
 
 /* --- taking over --- */
@@ -562,6 +579,16 @@ static int hold_destination(struct session *s, const struct found *f, struct err
     return r < 0 ? err_ctx(e, r, "the run is not taken over") : r;
 }
 
+/* Of heads that could not be used, too. */
+static int note_all_writers(struct session *s, struct err *e) {
+    struct head heads[4];
+    size_t n = 0;
+    int r = all_heads(s, heads, &n, e);
+    for (size_t i = 0; r >= 0 && i < n; i++)
+        r = note_writer(s->journal, s->a, writer_of(&heads[i]), e);
+    return r;
+}
+
 static int take_over(struct session *s, struct found *f, struct err *e) {
     const char *damaged;
     uint8_t salt[SHA256_LEN];
@@ -578,7 +605,7 @@ static int take_over(struct session *s, struct found *f, struct err *e) {
     if (r >= 0)
         r = journal_import(s->journal, salt, sb_get(&f->text), f->text.len, e);
     if (r >= 0)
-        r = journal_set(s->journal, FACT_TAKEN_FROM, journal_of(s, &f->head), e);
+        r = note_all_writers(s, e);
     if (r >= 0)
         r = adopt(s, e);
     if (r < 0)

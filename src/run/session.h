@@ -59,7 +59,7 @@ struct session {
     const char *taken_from;          /* the last that was taken over: where, from whom; or NULL */
     unsigned without_lease;          /* NEED_A, NEED_B: none could be had, which was said */
     bool failure_told;               /* the one that is on its way out (notice.h) */
-    bool refused;   /* another process writes to a cluster: session_hold() has said so last */
+    bool refused;   /* another process writes to the destination: session_hold() has said so last */
     int patience;   /* see session_patience() */
     bool take_over; /* the way back from a holder that hangs: see holding.h */
 };

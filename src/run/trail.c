@@ -24,6 +24,16 @@ static void note_singletons(struct trail *t, const struct journal_step *step) {
         t->acts_ms = 0;
 }
 
+static void note_back(struct trail *t, const struct journal_step *step) {
+    bool forward = str_eq(step->stage, "activate") || percent_of(step) > 0;
+    if (forward)
+        t->back = NULL;
+    if (!str_eq(step->stage, "switch-back"))
+        return;
+    t->back = str_eq(step->state, "done") ? NULL : step->what;
+    t->back_ms = step->begun_ms;
+}
+
 static void note_move(struct trail *t, const struct journal_step *step) {
     int percent = percent_of(step);
     bool done = str_eq(step->state, "done");
@@ -49,6 +59,7 @@ int trail_read(struct session *s, struct trail *ret, struct err *e) {
     for (size_t i = 0; i < n; i++) {
         note_move(&t, &steps[i]);
         note_singletons(&t, &steps[i]);
+        note_back(&t, &steps[i]);
     }
     *ret = t;
     return 0;

@@ -13,7 +13,10 @@ struct trail {
     const char *last; /* that move, "50 % to b", in s->a; NULL before any */
     int64_t last_ms;  /* and when it began, wall time */
     int64_t moved_ms; /* since when the destination has traffic (wall time); 0: it has none */
-    int64_t acts_ms;  /* since when singletons act there, some of them at least; 0: none does */
+    const char *back; /* the newest way back, if it was cut short or failed and nothing went forward
+                         since, in s->a; or NULL */
+    int64_t back_ms;
+    int64_t acts_ms; /* since when singletons act there, some of them at least; 0: none does */
 };
 /* Without a run, or a journal, everything is 0. */
 int trail_read(struct session *s, struct trail *ret, struct err *e);

@@ -8,6 +8,7 @@
 #include "run/holding.h"
 #include "run/notice.h"
 #include "run/switch.h"
+#include "run/trail.h"
 #include "run/upgrade_impl.h"
 
 /* SURE_MS: for a Lease that has run out, because an API server does not answer. */
@@ -190,19 +191,18 @@ static int catch_up(struct upgrade *u, struct err *e) {
 
 /* --- a gate --- */
 
-static int at_gate(struct upgrade *u, int to, const char *missing, struct err *e) {
+static int at_gate(struct upgrade *u, int to, const char *missing, const char *hint,
+                   struct err *e) {
     if (!u->o->wait)
-        return err_set(e, -EGATE,
-                       "waits at the gate before %s: %s. `tandem approve %s --reason …` approves, "
-                       "`tandem resume` goes on",
-                       run_stage_name(to), missing, run_stage_name(to));
+        return err_set(e, -EGATE, "waits at the gate before %s: %s. %s`tandem resume` goes on",
+                       run_stage_name(to), missing, hint);
     upgrade_waits(u, to, 0, missing);
     return upgrade_wait(u, PROBE_MS, e);
 }
 
 /* 1: open. *next: when commands may be run again. */
 static int look_at_gate(struct upgrade *u, struct arena *a, int to, uint64_t *next,
-                        const char **ret_missing, struct err *e) {
+                        const char **ret_missing, const char **ret_hint, struct err *e) {
     struct gate g;
     int r = gate_people(u->s, a, to, u->s->actor, &g, e);
     if (r < 0)
@@ -214,6 +214,7 @@ static int look_at_gate(struct upgrade *u, struct arena *a, int to, uint64_t *ne
         *next = clock_now_ms() + RECHECK_MS;
     }
     *ret_missing = gate_missing(a, &g);
+    *ret_hint = gate_hint(a, &g);
     return g.open;
 }
 
@@ -223,8 +224,8 @@ static int pass_gate(struct upgrade *u, int to, struct err *e) {
     int r = 0;
     while (r >= 0 && gate_is(u->s, to)) {
         AUTO_ARENA a = arena_new();
-        const char *what = NULL;
-        r = look_at_gate(u, a, to, &next, &what, e);
+        const char *what = NULL, *hint = "";
+        r = look_at_gate(u, a, to, &next, &what, &hint, e);
         if (r > 0)
             break;
         if (what) {
@@ -232,7 +233,7 @@ static int pass_gate(struct upgrade *u, int to, struct err *e) {
             sb_str(&missing, what);
         }
         if (r >= 0)
-            r = at_gate(u, to, sb_get(&missing), e);
+            r = at_gate(u, to, sb_get(&missing), hint, e);
     }
     upgrade_waits(u, -1, 0, NULL);
     return MIN(r, 0);
@@ -455,21 +456,15 @@ static const char *some_there(const struct upgrade *u) {
 
 /* The last that was wanted was to go back. */
 static int no_half_way_back(struct session *s, struct err *e) {
-    struct journal_step *v;
-    size_t n = 0;
-    char t[CLOCK_RFC3339_MAX];
-    int r = s->run_open ? journal_steps(s->journal, s->a, s->run.id, &v, &n, e) : 0;
-    while (r >= 0 && n-- > 0) {
-        if (!str_eq(v[n].stage, "switch-back"))
-            continue;
-        if (!str_eq(v[n].state, "open"))
-            break;
-        return err_set(e, -EGUARD,
-                       "a way back (%s) was begun at %s and cut short: `tandem switch-back` ends "
-                       "it; then `tandem resume` goes forward again",
-                       v[n].what, clock_rfc3339(v[n].begun_ms, t));
-    }
-    return r;
+    struct trail t;
+    char at[CLOCK_RFC3339_MAX];
+    int r = trail_read(s, &t, e);
+    if (r < 0 || !t.back)
+        return r;
+    return err_set(e, -EGUARD,
+                   "a way back (%s) was begun at %s and has not ended well: `tandem switch-back` "
+                   "ends it; then `tandem resume` goes forward again",
+                   t.back, clock_rfc3339(t.back_ms, at));
 }
 
 static int begin(struct upgrade *u, struct err *e) {

@@ -123,8 +123,9 @@ static void put_other(struct out *o) {
     if (!x->there)
         return;
     put_mark(o, MARK_BROKEN);
-    sb_fmt(o->b, x->taken ? " run %s was taken over and goes on elsewhere"
-                          : " run %s is open, and this journal does not know it",
+    sb_fmt(o->b,
+           x->taken ? " run %s was taken over and goes on elsewhere"
+                    : " run %s is open, and this journal does not know it",
            x->run);
     sb_fmt(o->b, " (its record is in %c, of %s, by %s)%s\n", x->cluster, x->at, x->actor,
            x->taken ? "" : ": `tandem resume --take-over` goes on with it here");
@@ -191,6 +192,13 @@ static void put_traffic(struct out *o) {
         return;
     sb_str(o->b, "  ");
     put_mark(o, MARK_BROKEN);
+    if (v->share.observed < 0) {
+        sb_fmt(o->b,
+               " the tiers lead to different sides, and the journal believes that %d %% go to %c: "
+               "`tandem switch-back` leads all of it to %c\n",
+               v->share.believed, v->s->destination, v->s->source);
+        return;
+    }
     sb_fmt(o->b,
            " the journal believes that %d %% go to %c: somebody moved it without tandem. `tandem "
            "adopt` records it as true, `tandem switch-back` leads all of it to %c\n",
@@ -257,8 +265,8 @@ static void put_way_back(struct out *o) {
     bool away = !v->s->run_open && v->share.differs;
     sb_fmt(o->b, "\nway back: %s",
            v->s->run_open ? "open (tandem switch-back)"
-           : away ? "the traffic alone (tandem switch-back --to a, or b)"
-                  : "nothing to go back from");
+           : away         ? "the traffic alone (tandem switch-back --to a, or b)"
+                          : "nothing to go back from");
     if (v->deep.looked && v->s->run_open)
         put_losses(o);
     sb_chr(o->b, '\n');

@@ -32,7 +32,7 @@ struct traffic_node {
     int file_prelive_b;
     unsigned healthy_a, healthy_b; /* servers UP in each back end */
     unsigned servers_a, servers_b;
-    bool lacks_a, lacks_b; /* reachable, and has no such back end (see problem) */
+    bool lacks_a, lacks_b;           /* reachable, and has no such back end (see problem) */
     uint64_t sessions_a, sessions_b; /* current sessions (scur) */
     bool drift;                      /* file and runtime differ */
 };

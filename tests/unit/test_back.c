@@ -696,6 +696,50 @@ static void moved_by_hand(void **state UNUSED) {
     api_stop(b);
 }
 
+/* As it is kept from one look to the next. */
+static void losses_without_titles(void **state UNUSED) {
+    AUTO_ARENA a = arena_new();
+    AUTO_SB text = SB_INIT(0);
+    struct losses l = {.known = true, .since_ms = 1, .changed = 2, .slot = 'b'};
+    back_losses_text(&l, &text);
+    assert_non_null(strstr(text.p, "2 objects changed and 0 created in b"));
+    yyjson_mut_doc *d = json_doc(a);
+    assert_non_null(strstr(json_mut_write(a, back_losses_json(&l, d), NULL), "\"objects\":[]"));
+}
+
+/* The last that was wanted counts, until something leads forward. */
+static void half_way_back(void **state UNUSED) {
+    static const struct {
+        struct past steps[3];
+        bool half;
+    } rows[] = {
+        {{{"switch-back", "everything to a", "done"}}, false},
+        {{{"switch-back", "everything to a", NULL}}, true},
+        {{{"switch-back", "everything to a", "failed"}}, true},
+        {{{"switch-back", "everything to a", NULL}, {"switch-back", "everything to a", "done"}},
+         false},
+        {{{"switch-back", "everything to a", NULL}, {"switch", "50 % to b", "done"}}, false},
+        {{{"switch-back", "everything to a", NULL}, {"switch", "back to a", "done"}}, true},
+        {{{"switch-back", "everything to a", "failed"}, {ACTIVATE, "done"}}, false},
+    };
+    for (size_t i = 0; i < COUNT_OF(rows); i++) {
+        struct api *b = api_start(cluster_b, COUNT_OF(cluster_b));
+        struct env v;
+        struct trail t;
+        size_t n = 0;
+        while (n < COUNT_OF(rows[i].steps) && rows[i].steps[n].stage)
+            n++;
+        env_start(&v, 0, api_port(b), NULL);
+        live_past(&v, rows[i].steps, n);
+        env_open(&v, BACK_NEEDS);
+        assert_int_equal(trail_read(v.s, &t, &v.e), 0);
+        if ((t.back != NULL) != rows[i].half)
+            fail_msg("row %zu: %s", i, t.back ? t.back : "none");
+        env_end(&v);
+        api_stop(b);
+    }
+}
+
 /* What only moved the traffic says nothing of how long all of it takes. */
 static void estimate(void **state UNUSED) {
     enum { WHOLE_MS = 50 };
@@ -708,9 +752,9 @@ static void estimate(void **state UNUSED) {
     assert_int_equal(trail_way_back_ms(v.s), 0);
     for (size_t i = 0; i < COUNT_OF(ways); i++) {
         int64_t id;
-        assert_int_equal(journal_step_begin(v.s->journal, v.s->run.id, "switch-back", ways[i], NULL,
-                                            &id, &v.e),
-                         0);
+        assert_int_equal(
+            journal_step_begin(v.s->journal, v.s->run.id, "switch-back", ways[i], NULL, &id, &v.e),
+            0);
         clock_sleep_ms(i == 0 ? WHOLE_MS : 0);
         assert_int_equal(journal_step_end(v.s->journal, id, "done", NULL, &v.e), 0);
     }
@@ -843,16 +887,28 @@ static void hanging_cluster(void **state UNUSED) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(trail_of_steps),      cmocka_unit_test(time_of_the_way_back),
-        cmocka_unit_test(live_as_believed),    cmocka_unit_test(adopt_is_no_guess),
-        cmocka_unit_test(both_dead),           cmocka_unit_test(abort_needs_no_cluster),
-        cmocka_unit_test(where_back_is),       cmocka_unit_test(without_journal),
-        cmocka_unit_test(recorded_afterwards), cmocka_unit_test(held_for_good),
-        cmocka_unit_test(traffic_that_stays),  cmocka_unit_test(aborts_as_told),
-        cmocka_unit_test(counts_losses),       cmocka_unit_test(nothing_to_lose),
-        cmocka_unit_test(moved_by_hand),       cmocka_unit_test(estimate),
-        cmocka_unit_test(another_cluster),     cmocka_unit_test(sync_comes_to_rest),
-        cmocka_unit_test(dead_where_it_acts),  cmocka_unit_test(hanging_cluster),
+        cmocka_unit_test(trail_of_steps),
+        cmocka_unit_test(time_of_the_way_back),
+        cmocka_unit_test(live_as_believed),
+        cmocka_unit_test(adopt_is_no_guess),
+        cmocka_unit_test(both_dead),
+        cmocka_unit_test(abort_needs_no_cluster),
+        cmocka_unit_test(where_back_is),
+        cmocka_unit_test(without_journal),
+        cmocka_unit_test(recorded_afterwards),
+        cmocka_unit_test(held_for_good),
+        cmocka_unit_test(traffic_that_stays),
+        cmocka_unit_test(aborts_as_told),
+        cmocka_unit_test(counts_losses),
+        cmocka_unit_test(nothing_to_lose),
+        cmocka_unit_test(moved_by_hand),
+        cmocka_unit_test(estimate),
+        cmocka_unit_test(losses_without_titles),
+        cmocka_unit_test(half_way_back),
+        cmocka_unit_test(another_cluster),
+        cmocka_unit_test(sync_comes_to_rest),
+        cmocka_unit_test(dead_where_it_acts),
+        cmocka_unit_test(hanging_cluster),
         cmocka_unit_test(left_is_told),
     };
     log_setup(LOG_ERROR, LOG_TEXT);

@@ -330,12 +330,13 @@ static void who_waits_to_try_again_has_no_place(void **state) {
     (void)state;
     static const struct api_row rows[] = {{"GET /other ", 200, "{}"},
                                           {NULL, 503, "{}", .header = "Retry-After: 20"}};
-    struct bench b = bench_with(rows, COUNT_OF(rows),
-                                &(struct kube_client_opts){.name = "A", .max_reads = 1});
+    struct bench b =
+        bench_with(rows, COUNT_OF(rows), &(struct kube_client_opts){.name = "A", .max_reads = 1});
     struct crowd c = {.b = &b};
     struct workers *w = workers_start(4, one_that_is_tried_again, &c);
-    while (api_count(b.api, "GET /busy") < 4)
+    for (unsigned i = 0; i < 1000 && api_count(b.api, "GET /busy") < 4; i++)
         clock_sleep_ms(10);
+    assert_int_equal(api_count(b.api, "GET /busy"), 4);
     yyjson_val *v;
     struct err e = {0};
     expect(0, kube_get(b.c, b.a, "/other", NULL, &v, &e), &e); /* while all four wait */

@@ -458,6 +458,13 @@ static void test_taken(void **state) {
     assert_int_equal(record_no_other(b.s, &e), -EGUARD);
     assert_non_null(strstr(e.msg, "taken over from this journal"));
     assert_int_equal(session_begin_run(b.s, &e), -EGUARD);
+    /* There and back again: the half that was not written yet is of the first one still. */
+    struct run_bench d = run_bench_beside(&b);
+    run_bench_good(record_take_over(d.s, &e), &e);
+    run_bench_good(record_no_other(d.s, &e), &e);
+    assert_int_equal(record_other(c.s, &o, &e), 1);
+    assert_int_equal(record_other(b.s, &o, &e), 1);
+    run_bench_free(&d);
     run_bench_free(&c);
     run_bench_free(&b);
 }
@@ -485,8 +492,8 @@ int main(void) {
         cmocka_unit_test(test_later_columns), cmocka_unit_test(test_bad_text),
         cmocka_unit_test(test_round_trip),    cmocka_unit_test(test_parts_are_kept),
         cmocka_unit_test(test_damage),        cmocka_unit_test(test_lost_part),
-        cmocka_unit_test(test_refusals),
-        cmocka_unit_test(test_taken),      cmocka_unit_test(test_no_mirror),
+        cmocka_unit_test(test_refusals),      cmocka_unit_test(test_taken),
+        cmocka_unit_test(test_no_mirror),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
