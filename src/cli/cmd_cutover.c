@@ -65,6 +65,17 @@ static int check_ready(struct session *s, const struct cutover_cli *o, struct er
     return 0;
 }
 
+/* Only the clusters tell whether the run is still this journal's. For the traffic they are not
+ * needed: it goes on without, takes no Lease and tells them nothing, so that nothing of it has to be
+ * waited for on the way back. */
+static int check_record(struct session *s, struct err *e) {
+    int r = session_reach(s, NEED_CLUSTERS | TOLERATE_DEAD, e);
+    if (r >= 0)
+        r = record_no_other(s, e);
+    session_leave(s);
+    return r;
+}
+
 /* What is, not what was asked for: steps that the traffic is beyond are left out. */
 static void print_result(struct session *s, int asked) {
     int now = switch_observe(s, NULL);
@@ -90,9 +101,8 @@ static int work(struct session *s, const struct common *m, const struct cutover_
     sb_fmt(&q, "move the live traffic to %c", s->destination);
     if (r >= 0)
         r = cli_confirm(m, q.p, e);
-    /* The traffic needs neither; they tell whether the run is still this journal's. */
     if (r >= 0)
-        r = session_reach(s, NEED_CLUSTERS | TOLERATE_DEAD, e);
+        r = check_record(s, e);
     if (r < 0)
         return r;
     struct switch_opts so = {.steps = steps,

@@ -253,11 +253,16 @@ int session_reach(struct session *s, unsigned needs, struct err *e) {
     int r = open_clusters(s, needs, e);
     if (r >= 0)
         r = check_pins(s, e);
-    for (size_t i = 0; r < 0 && i < COUNT_OF(s->cluster); i++) {
+    if (r < 0)
+        session_leave(s);
+    return r;
+}
+
+void session_leave(struct session *s) {
+    for (size_t i = 0; i < COUNT_OF(s->cluster); i++) {
         kube_client_free(s->cluster[i]);
         s->cluster[i] = NULL;
     }
-    return r;
 }
 
 enum { RECORD_STEP_MS = 100 };

@@ -72,6 +72,8 @@ void session_close(struct session *s); /* NULL is fine */
  * does not answer within a few seconds is left out, with a warning. When a cluster is not the one
  * that its slot is pinned to, neither stays open. */
 int session_reach(struct session *s, unsigned needs, struct err *e);
+/* Closes the clusters again, of which no Lease is held. */
+void session_leave(struct session *s);
 /* Tries again to get the journal that another process held when the session was opened, for so
  * long. Returns whether what is done from now on is recorded. */
 bool session_record(struct session *s, uint64_t max_ms);
