@@ -66,8 +66,8 @@ static int check_ready(struct session *s, const struct cutover_cli *o, struct er
 }
 
 /* Only the clusters tell whether the run is still this journal's. For the traffic they are not
- * needed: it goes on without, takes no Lease and tells them nothing, so that nothing of it has to be
- * waited for on the way back. */
+ * needed: it goes on without, takes no Lease and tells them nothing, so that nothing of it has to
+ * be waited for on the way back. */
 static int check_record(struct session *s, struct err *e) {
     int r = session_reach(s, NEED_CLUSTERS | TOLERATE_DEAD, e);
     if (r >= 0)
