@@ -29,6 +29,7 @@ struct kube_client *kube_client_new(struct http_client *http, struct kube_auth *
     atomic_init(&c->fence, NULL);
     atomic_init(&c->heard_ms, 0);
     atomic_init(&c->lost_ms, 0);
+    atomic_init(&c->dead, false);
     gate_init(&c->gate, opts->max_reads);
     pace_init(&c->pace);
     return c;
@@ -243,6 +244,14 @@ static void attempt_ends(void *ctx, const struct http_resp *resp) {
         gate_leave(&k->c->gate, resp ? took_ns : 0);
     bool heard = status && (status < 502 || status > 504);
     atomic_store(heard ? &k->c->heard_ms : &k->c->lost_ms, clock_now_ms());
+    if (heard)
+        atomic_store(&k->c->dead, false);
+}
+
+/* Where the one before was given up, one attempt tells as much as five, and who goes on without the
+ * cluster asks many times. */
+static unsigned attempts_of(const struct call *k) {
+    return k->req->no_retry || atomic_load(&k->c->dead) ? 1 : 0;
 }
 
 static int send_while(struct call *k, struct kube_fence *f, struct http_resp *ret,
@@ -264,7 +273,7 @@ static int send_while(struct call *k, struct kube_fence *f, struct http_resp *re
                          .until_ns = f ? &f->until_ns : NULL};
     struct http_pacer pacer = {.begin = attempt_begins, .end = attempt_ends, .ctx = k};
     bool patient = !q->no_retry && kube_client_heard_ms(k->c);
-    struct http_retry how = {.attempts = q->no_retry ? 1 : 0,
+    struct http_retry how = {.attempts = attempts_of(k),
                              .cap_ms = CAP_MS,
                              .patience_ms = patient ? atomic_load(&k->c->patience_ms) : 0,
                              .idempotent = q->idempotent || k->read,
@@ -272,6 +281,8 @@ static int send_while(struct call *k, struct kube_fence *f, struct http_resp *re
     struct kube_sent now = {0};
     int r = http_do_retry(k->c->http, k->a, &h, &how, ret, &now.maybe_sent, &now.attempts, e);
     count(k, r, &now);
+    if (r < 0 && now.attempts > 1 && !is_cancelled(k))
+        atomic_store(&k->c->dead, true);
     sent->attempts += now.attempts;
     sent->maybe_sent |= now.maybe_sent || r >= 0;
     return r < 0 && r != -EGUARD ? no_answer(k, r, now.maybe_sent, e) : r;

@@ -73,7 +73,11 @@ struct kube_resp {
     bool maybe_sent;   /* set on failure too: the request may have reached the server */
 };
 
-/* 0 only for 2xx. Else a negative code and in e: http status, reason (Status.reason) and a message
+/* Without an answer a request is tried again, as often as http_do_retry() does; once one was given
+ * up so, the others have one attempt each until the server is heard again (patience counts all the
+ * same).
+ *
+ * 0 only for 2xx. Else a negative code and in e: http status, reason (Status.reason) and a message
  * of the form "A: GET /api/v1/nodes: 403 Forbidden: nodes is forbidden: ..."; codes: -EACCES (401
  * -> -EPERM, 403 -> -EACCES), -ENOENT 404, -EEXIST 409 AlreadyExists, -EAGAIN 409 Conflict, -ESTALE
  * 410, -EINVAL 400/422, -EBUSY 429/503, -EREMOTEIO other 5xx, -EUNKNOWNOUTCOME (a write whose

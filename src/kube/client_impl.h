@@ -37,6 +37,7 @@ struct kube_client {
     struct kube_fence *_Atomic fence;   /* NULL: none */
     atomic_uint_fast64_t heard_ms;      /* 0: never */
     atomic_uint_fast64_t lost_ms;       /* when there was last no answer; 0: never */
+    atomic_bool dead; /* a request was tried as often as it may be, and nothing was heard since */
 };
 
 struct kube_sent {

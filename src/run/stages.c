@@ -302,7 +302,7 @@ static int guard_sessions(struct session *s, struct err *e) {
     return 0;
 }
 
-static int guard_singletons(struct session *s, struct err *e) {
+int stage_singletons_over(struct session *s, struct err *e) {
     size_t held = 0;
     if (!count_held(s, s->destination, &held))
         return err_set(e, -EHOSTUNREACH, "cluster %c does not answer", s->destination);
@@ -332,7 +332,7 @@ int stage_retire(struct session *s, struct err *e) {
     if (r >= 0)
         r = guard_sessions(s, e);
     if (r >= 0)
-        r = guard_singletons(s, e);
+        r = stage_singletons_over(s, e);
     if (r >= 0)
         r = session_hold(s, holding_slot(s->destination), e);
     if (r >= 0)

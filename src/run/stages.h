@@ -33,6 +33,8 @@ int stage_migrate(struct session *s, struct world *w, const struct migrate_opts 
 int stage_handover(struct session *s, bool back, bool dry_run, struct handover_item **ret,
                    struct err *e);
 
+/* Does nothing stay held in the destination that acts in the source? -EGUARD says how many do. */
+int stage_singletons_over(struct session *s, struct err *e);
 /* Guards first (-EGUARD says which); then ends the run: the destination is live from now on. */
 int stage_retire(struct session *s, struct err *e);
 

@@ -7,6 +7,7 @@
 #include "run/abort.h"
 #include "run/holding.h"
 #include "run/notice.h"
+#include "run/stages.h"
 #include "run/switch.h"
 #include "run/trail.h"
 #include "run/upgrade_impl.h"
@@ -300,11 +301,24 @@ static int go_to(struct upgrade *u, int to, struct err *e) {
     return r;
 }
 
+/* Nobody is asked to approve what would be refused then. A cluster that cannot be asked now is
+ * asked again when it comes to it. */
+static int worth_approving(struct upgrade *u, int to, struct err *e) {
+    struct err why = {0};
+    if (to != RUN_RETIRE || stage_singletons_over(u->s, &why) != -EGUARD)
+        return 0;
+    if (e)
+        *e = why;
+    return -EGUARD;
+}
+
 static int walk(struct upgrade *u, struct err *e) {
     int r = 0;
     while (r >= 0 && u->stage < u->until) {
         int to = u->heading = MAX(u->stage + 1, u->from);
         r = upgrade_pulse(u, e);
+        if (r >= 0)
+            r = worth_approving(u, to, e);
         if (r >= 0)
             r = pass_gate(u, to, e);
         if (r >= 0)

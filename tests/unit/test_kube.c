@@ -381,6 +381,26 @@ static void the_background_lets_others_go_first(void **state) {
     gate_done(&t.g);
 }
 
+/* Who goes on without a cluster asks it many times, and waits for the first alone. */
+static void one_attempt_where_the_server_is_dead(void **state) {
+    (void)state;
+    static const struct api_row rows[] = {{.end = API_RESET, .times = 7}, {NULL, 200, "{}"}};
+    static const struct {
+        const char *path;
+        bool answered;
+        unsigned attempts;
+    } asks[] = {{"/a", false, 5}, {"/a", false, 1}, {"/a", false, 1}, {"/a", true, 1}};
+    struct bench b = bench_new(rows, COUNT_OF(rows));
+    for (size_t i = 0; i < COUNT_OF(asks); i++) {
+        struct kube_resp resp = {0};
+        struct err e = {0};
+        int r = bench_ask(&b, "GET", asks[i].path, &resp, &e);
+        if ((r >= 0) != asks[i].answered || resp.attempts != asks[i].attempts)
+            fail_msg("row %zu: %d after %u: %s", i, r, resp.attempts, e.msg);
+    }
+    bench_free(&b);
+}
+
 static void waiting_for_a_place_can_be_stopped(void **state) {
     (void)state;
     static const struct api_row rows[] = {{NULL, 200, "{}", .delay_ms = 5000}};
@@ -485,6 +505,7 @@ int main(void) {
         cmocka_unit_test(headers_and_field_manager),
         cmocka_unit_test(attempts_are_counted),
         cmocka_unit_test(reads_in_flight_are_limited),
+        cmocka_unit_test(one_attempt_where_the_server_is_dead),
         cmocka_unit_test(waiting_for_a_place_can_be_stopped),
         cmocka_unit_test(who_waits_to_try_again_has_no_place),
         cmocka_unit_test(the_background_lets_others_go_first),

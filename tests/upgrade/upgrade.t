@@ -176,7 +176,12 @@ start resume --wait
 ok 'it waits again' at_gate activate
 kill -INT "$pid"
 ended '^C leaves it resumable' 130
-exits 'to the end, with the gates that are named' 0 up resume --until retire --approve activate,switch,retire
+exits 'to the bake, with the gates that are named' 0 up resume --approve activate,switch --until bake
+exits 'somebody hands the singletons back' 0 "$TANDEM" deactivate -f tandem.yaml --yes
+exits 'nobody is asked to approve what would be refused' 4 up resume --until retire --no-wait
+like 'which says why' "$(cat err)" 'singletons are still held in b and act in a: .tandem activate'
+exits 'they are handed over again' 0 "$TANDEM" activate -f tandem.yaml --yes
+exits 'to the end' 0 up resume --until retire --approve retire
 is 'live is answered by B' "$(who "$BED_LIVE_URL")" b
 is 'no run is open' "$(field .run)" ''
 exits 'the audit trail is whole' 0 "$TANDEM" history -f tandem.yaml --verify
