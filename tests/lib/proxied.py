@@ -3,6 +3,7 @@
 import contextlib
 import json
 import os
+import signal
 import subprocess
 import time
 
@@ -44,6 +45,13 @@ class Proxied:
     @property
     def server(self):
         return f"https://127.0.0.1:{self.port}"
+
+    def swallow(self):
+        """From now on until go_on() nothing is answered, and nothing refused: as where packets are lost."""
+        os.kill(self.child.pid, signal.SIGSTOP)
+
+    def go_on(self):
+        os.kill(self.child.pid, signal.SIGCONT)
 
     def cut(self):
         """Its connections end, and new ones are refused."""
