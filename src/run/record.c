@@ -378,8 +378,13 @@ static int all_heads(const struct session *s, struct head ret[4], size_t *n, str
     for (char c = 'a'; c <= 'b'; c++) {
         struct own o = own_of(s, c);
         struct head two[2];
-        int r = o.c ? read_heads(s, &o, s->a, c, two, e) : -ENOENT;
-        failed = r < 0 && r != -ENOENT ? r : failed;
+        struct err why = {0};
+        int r = o.c ? read_heads(s, &o, s->a, c, two, &why) : -ENOENT;
+        if (r < 0 && r != -ENOENT) {
+            failed = r;
+            if (e)
+                *e = why;
+        }
         for (int i = 0; r >= 0 && i < 2; i++)
             if (two[i].map)
                 ret[count++] = two[i];

@@ -57,7 +57,8 @@ static int load_config(struct session *s, unsigned needs, struct err *e) {
 
 /* --- clusters --- */
 
-enum { ALIVE_MS = 4000, ALIVE_TRIES = 2 };
+/* OPEN_MS: an API server that has just started forbids what it will allow in a moment. */
+enum { ALIVE_MS = 4000, ALIVE_TRIES = 2, OPEN_MS = 10000 };
 
 /* One that hangs would take minutes of whoever tolerates it dead. */
 static int is_alive(struct kube_client *c, struct err *e) {
@@ -68,7 +69,7 @@ static int is_alive(struct kube_client *c, struct err *e) {
     int r = -1;
     for (unsigned i = 0; i < ALIVE_TRIES && r < 0; i++)
         r = kube_do(c, a, &req, &resp, e);
-    return r;
+    return r == -EACCES ? 0 : r;
 }
 
 static int open_cluster(struct session *s, int i, struct err *e) {
@@ -94,8 +95,10 @@ static int open_cluster(struct session *s, int i, struct err *e) {
         .name = names[i], .read_only = s->o.read_only, .max_reads = gentle ? s->cfg->reads : 0};
     s->cluster[i] = kube_client_new(s->http, auth, &ko);
     r = s->needs & TOLERATE_DEAD ? is_alive(s->cluster[i], e) : 0;
+    kube_client_set_patience(s->cluster[i], OPEN_MS, &s->cancel);
     if (r >= 0)
         r = kube_get_version(s->cluster[i], &s->version[i], e);
+    kube_client_set_patience(s->cluster[i], 0, NULL);
     if (r < 0)
         return r;
     r = kube_get_identity(s->cluster[i], s->a, &s->id[i], e);

@@ -115,7 +115,7 @@ done
 there 'killed half-way' 50 activate
 exits 'kill half-way' 137 killed_at $((points / 2)) switch-back -f "$work/tandem.yaml" --yes
 exits 'resume does not go forward from there' 4 t resume --yes
-like 'and says what was wanted last' "$(cat "$work/err")" 'a way back \(everything to a\) was begun .* cut short'
+like 'and says what was wanted last' "$(cat "$work/err")" 'a way back \(everything to a\) was begun .* has not ended well'
 exits 'which ends it' 0 t switch-back --yes
 is_back 'killed half-way' --journal "$work/tandem.db"
 

@@ -230,7 +230,7 @@ cut=0 right=
 for at in 60 100 150 200; do
     kb delete cm -n "$k" -l '!none' >/dev/null 2>&1
     rm -f "$work"/kill.db*
-    sed 's|/tandem.db|/kill.db|' "$work/tandem.yaml" >"$work/kill.yaml"
+    { sed 's|/tandem.db|/kill.db|' "$work/tandem.yaml" && echo 'notices: {clusters: false, record: false}'; } >"$work/kill.yaml"
     exits "killed at point $at" 137 killed_at $at migrate -f "$work/kill.yaml" -n "$k" --yes --settle 1s
     [ "$(with tandem)" = 0 ] || cut=$((cut + 1))
     "$TANDEM" migrate -f "$work/kill.yaml" -n "$k" --yes --settle 1s >"$work/out" 2>&1
