@@ -73,8 +73,7 @@ int view_read(struct session *s, const struct view_deep *deep, struct view *ret,
         stage_way_back(s, &v.deep.back);
         if (s->run_open)
             stage_losses(s, &v.deep.losses);
-        if (record_other(s, &v.deep.other, NULL) < 0)
-            v.deep.other.there = false;
+        (void)record_other(s, &v.deep.other, NULL); /* what cannot be read is none */
         v.deep.looked = true;
     }
     *ret = v;

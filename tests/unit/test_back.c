@@ -671,43 +671,33 @@ static void abort_needs_no_cluster(void **state UNUSED) {
     api_stop(b);
 }
 
+/* Where the journal has moved nothing; what somebody else has moved came nobody knows when. */
 static void nothing_to_lose(void **state UNUSED) {
-    struct api *b = api_start(cluster_b, COUNT_OF(cluster_b));
-    struct env v;
-    struct losses l;
-    AUTO_SB text = SB_INIT(0);
-    env_start(&v, 0, api_port(b), NULL);
-    live_past(&v, NULL, 0);
-    env_open(&v, BACK_NEEDS);
-    effect(&v, "/ConfigMap/shop/changed", "u-changed", "5");
-    assert_int_equal(session_reach(v.s, NEED_CLUSTERS | TOLERATE_DEAD, &v.e), 0);
-    stage_losses(v.s, &l);
-    assert_true(l.known);
-    assert_int_equal(l.changed + l.created, 0);
-    back_losses_text(&l, &text);
-    assert_non_null(strstr(text.p, "nothing is lost"));
-    env_end(&v);
-    api_stop(b);
-}
-
-/* Nobody knows since when: the journal has moved nothing. */
-static void moved_by_hand(void **state UNUSED) {
-    struct api *b = api_start(cluster_b, COUNT_OF(cluster_b));
-    struct env v;
-    struct losses l;
-    AUTO_SB text = SB_INIT(0);
-    env_start(&v, 30, api_port(b), NULL);
-    live_past(&v, NULL, 0);
-    env_open(&v, BACK_NEEDS);
-    assert_int_equal(session_reach(v.s, NEED_CLUSTERS | TOLERATE_DEAD, &v.e), 0);
-    stage_losses(v.s, &l);
-    assert_int_equal(l.percent, 30);
-    assert_false(l.known);
-    back_losses_text(&l, &text);
-    assert_null(strstr(text.p, "nothing is lost"));
-    assert_non_null(strstr(text.p, "cannot be told"));
-    env_end(&v);
-    api_stop(b);
+    static const struct {
+        int share;
+        bool known;
+        const char *says;
+    } rows[] = {{0, true, "nothing is lost"}, {30, false, "cannot be told"}};
+    for (size_t i = 0; i < COUNT_OF(rows); i++) {
+        struct api *b = api_start(cluster_b, COUNT_OF(cluster_b));
+        struct env v;
+        struct losses l;
+        AUTO_SB text = SB_INIT(0);
+        env_start(&v, rows[i].share, api_port(b), NULL);
+        live_past(&v, NULL, 0);
+        env_open(&v, BACK_NEEDS);
+        effect(&v, "/ConfigMap/shop/changed", "u-changed", "5");
+        assert_int_equal(session_reach(v.s, NEED_CLUSTERS | TOLERATE_DEAD, &v.e), 0);
+        stage_losses(v.s, &l);
+        assert_int_equal(l.percent, rows[i].share);
+        assert_int_equal(l.known, rows[i].known);
+        assert_int_equal(l.changed + l.created, 0);
+        back_losses_text(&l, &text);
+        assert_non_null(strstr(text.p, rows[i].says));
+        assert_int_equal(strstr(text.p, "nothing is lost") != NULL, rows[i].known);
+        env_end(&v);
+        api_stop(b);
+    }
 }
 
 /* As it is kept from one look to the next. */
