@@ -469,6 +469,21 @@ static void test_taken(void **state) {
     run_bench_free(&b);
 }
 
+/* Taken from the older half, since the newer one, another's by then, is damaged. */
+static void test_taken_from_the_older(void **state) {
+    (void)state;
+    struct run_bench b = run_bench_new(""), c = run_bench_beside(&b), d = run_bench_beside(&b);
+    struct err e = {0};
+    record_mirror(b.s);
+    run_bench_good(record_take_over(c.s, &e), &e);
+    store_bend(b.store[1], HEAD1, "\"part-1\":\"H4s", "\"part-1\":\"H4t");
+    run_bench_good(record_take_over(d.s, &e), &e);
+    run_bench_good(record_no_other(d.s, &e), &e);
+    run_bench_free(&d);
+    run_bench_free(&c);
+    run_bench_free(&b);
+}
+
 /* A run that is over, --read-only, and who does not want it leave no mirror. */
 static void test_no_mirror(void **state) {
     (void)state;
@@ -487,12 +502,19 @@ static void test_no_mirror(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_gzip),          cmocka_unit_test(test_parts),
-        cmocka_unit_test(test_damaged_part),  cmocka_unit_test(test_export_import),
-        cmocka_unit_test(test_later_columns), cmocka_unit_test(test_bad_text),
-        cmocka_unit_test(test_round_trip),    cmocka_unit_test(test_parts_are_kept),
-        cmocka_unit_test(test_damage),        cmocka_unit_test(test_lost_part),
-        cmocka_unit_test(test_refusals),      cmocka_unit_test(test_taken),
+        cmocka_unit_test(test_gzip),
+        cmocka_unit_test(test_parts),
+        cmocka_unit_test(test_damaged_part),
+        cmocka_unit_test(test_export_import),
+        cmocka_unit_test(test_later_columns),
+        cmocka_unit_test(test_bad_text),
+        cmocka_unit_test(test_round_trip),
+        cmocka_unit_test(test_parts_are_kept),
+        cmocka_unit_test(test_damage),
+        cmocka_unit_test(test_lost_part),
+        cmocka_unit_test(test_refusals),
+        cmocka_unit_test(test_taken),
+        cmocka_unit_test(test_taken_from_the_older),
         cmocka_unit_test(test_no_mirror),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
