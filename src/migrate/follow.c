@@ -152,7 +152,8 @@ static void tell_unseen(const struct world *w) {
             *api);
 }
 
-static int read_both(struct follow *f, struct err *e) {
+/* The world is the caller's. */
+static int read_both(struct follow *f, struct world **ret, struct err *e) {
     struct world *w;
     int r = world_new(&f->o.world, &w, e);
     if (r < 0)
@@ -174,10 +175,7 @@ static int read_both(struct follow *f, struct err *e) {
     tell_unseen(w);
     if (unseen && *unseen)
         follow_reread(f, AGAIN_MS);
-    pthread_mutex_lock(&f->lock);
-    f->w = w;
-    pthread_mutex_unlock(&f->lock);
-    atomic_fetch_add(&f->readings, 1);
+    *ret = w;
     return 0;
 }
 
@@ -187,13 +185,19 @@ static void sleep_unless_stopped(struct follow *f, uint64_t ms) {
         clock_sleep_ms(TICK_MS);
 }
 
-static int read_until_done(struct follow *f, struct err *e) {
+/* -ESTOPPED: there is no world, though one may have been read. */
+static int read_until_done(struct follow *f, struct world **ret, struct err *e) {
     uint64_t pause = READ_PAUSE_MS;
     for (;;) {
+        *ret = NULL;
         *e = (struct err){0};
-        int r = read_both(f, e);
-        if (r >= 0 || stops(f) || r == -EGUARD)
-            return stops(f) ? err_set(e, -ESTOPPED, "stopped") : r;
+        int r = read_both(f, ret, e);
+        if (stops(f)) {
+            world_free(TAKE(*ret));
+            return err_set(e, -ESTOPPED, "stopped");
+        }
+        if (r >= 0 || r == -EGUARD)
+            return r;
         follow_is_broken(f, e);
         set_state(f, FOLLOW_BROKEN);
         sleep_unless_stopped(f, pause);
@@ -253,13 +257,15 @@ static void open_watches(struct follow *f) {
             polled, most);
 }
 
-static void begin_live(struct follow *f) {
+static void begin_live(struct follow *f, struct world *w) {
     pthread_mutex_lock(&f->lock);
+    f->w = w;
     f->q = changes_new();
     changes_freeze(f->q, atomic_load(&f->restored));
     f->log = follow_log_start(f->o.world.journal, f->o.world.run);
     open_watches(f);
     queue_rest(f);
+    f->readings++;
     f->behind_ms = 0;
     pthread_mutex_unlock(&f->lock);
     f->carriers = workers_start(f->o.writes ? f->o.writes : CARRIERS, follow_carry_run, f);
@@ -335,9 +341,9 @@ static void tick(struct follow *f, uint64_t *told, uint64_t *saved) {
     }
 }
 
-static void live(struct follow *f) {
+static void live(struct follow *f, struct world *w) {
     uint64_t since = clock_now_ms(), told = 0, saved = since;
-    begin_live(f);
+    begin_live(f, w);
     while (!stops(f) && !atomic_load(&f->accepted) && !is_time_to_reread(f, since)) {
         tick(f, &told, &saved);
         clock_sleep_ms(TICK_MS);
@@ -351,10 +357,11 @@ static void live(struct follow *f) {
 int follow_run(struct follow *f, struct err *e) {
     int r = 0;
     while (r >= 0 && !stops(f)) {
-        r = read_until_done(f, e);
+        struct world *w = NULL;
+        r = read_until_done(f, &w, e);
         if (r >= 0) {
             follow_is_well(f);
-            live(f);
+            live(f, w);
         }
     }
     set_state(f, FOLLOW_STOPPED);

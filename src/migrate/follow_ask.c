@@ -13,10 +13,10 @@ void follow_status(struct follow *f, struct follow_status *ret) {
                                   .deleted = atomic_load(&f->deleted),
                                   .unchanged = atomic_load(&f->unchanged),
                                   .relists = atomic_load(&f->relists),
-                                  .readings = atomic_load(&f->readings),
                                   .heard_ms = heard ? now - heard : 0};
     pthread_mutex_lock(&f->lock);
     ret->state = f->state;
+    ret->readings = f->readings;
     if (f->q) {
         struct changes_count c;
         changes_count(f->q, &c);
@@ -102,15 +102,22 @@ static int not_in_step(const struct follow_status *st, int code, struct err *e) 
                    (unsigned long long)st->blocked, *st->why ? ": " : "", st->why);
 }
 
+/* Those after which one more has begun after this call: one that is under way does not count. */
+static uint64_t readings_begun(struct follow *f) {
+    pthread_mutex_lock(&f->lock);
+    uint64_t n = f->readings + !f->q;
+    pthread_mutex_unlock(&f->lock);
+    return n;
+}
+
 int follow_drain(struct follow *f, uint64_t max_ms, struct http_cancel *cancel, struct err *e) {
-    uint64_t end = clock_now_ms() + max_ms, readings = atomic_load(&f->readings);
+    uint64_t end = clock_now_ms() + max_ms, begun = readings_begun(f);
     struct follow_status st;
     follow_status(f, &st);
-    readings += !f->q; /* one that has begun already does not count */
     follow_reread(f, 0);
     while (clock_now_ms() < end) {
         follow_status(f, &st);
-        bool fresh = st.readings > readings;
+        bool fresh = st.readings > begun;
         bool waits = atomic_load(&f->restored);
         bool settled =
             fresh && (!st.pending || waits) && (st.state == FOLLOW_LIVE || st.state == FOLLOW_ASKS);

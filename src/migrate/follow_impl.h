@@ -68,7 +68,8 @@ struct follow {
     struct world *w;      /* NULL while it is read */
     pthread_mutex_t lock; /* of w (renew.h) and of what is below it in this struct */
     size_t *live;         /* of each kind of w, what the destination has; under lock */
-    struct changes *q;
+    struct changes *q;    /* NULL while it is read; set under lock */
+    uint64_t readings;    /* that have ended: counted as q is set; under lock */
     struct follow_log *log;
     struct follow_guard *guard;
     struct follow_watch *watch;
@@ -82,7 +83,7 @@ struct follow {
     atomic_uint_fast64_t reread_ms; /* not before */
     atomic_bool restored;           /* the source is older than it was */
     atomic_bool accepted;           /* that older state, by a person; follow_run() acts on it */
-    atomic_uint_fast64_t carried, deleted, unchanged, relists, readings, heard_ms;
+    atomic_uint_fast64_t carried, deleted, unchanged, relists, heard_ms;
     atomic_uint_fast64_t broken_ms; /* since when; 0: it is not */
     struct err broken;              /* under lock: the newest failure of a watch or of reading */
     char restored_why[300];         /* under lock */

@@ -32,12 +32,16 @@ struct kube_auth *bench_auth(struct bench *b, int port) {
     return auth;
 }
 
-struct bench bench_with(const struct api_row *rows, size_t n, const struct kube_client_opts *opts) {
-    struct bench b = {.a = arena_new(), .http = http_client_new(), .api = api_start(rows, n)};
+struct bench bench_before(struct api *api, const struct kube_client_opts *opts) {
+    struct bench b = {.a = arena_new(), .http = http_client_new(), .api = api};
     snprintf(b.dir, sizeof b.dir, "%s", "/tmp/test-kube-XXXXXX");
     assert_non_null(mkdtemp(b.dir));
     b.c = kube_client_new(b.http, bench_auth(&b, api_port(b.api)), opts);
     return b;
+}
+
+struct bench bench_with(const struct api_row *rows, size_t n, const struct kube_client_opts *opts) {
+    return bench_before(api_start(rows, n), opts);
 }
 
 struct bench bench_new(const struct api_row *rows, size_t n) {

@@ -23,6 +23,8 @@ struct bench {
 };
 
 struct bench bench_with(const struct api_row *rows, size_t n, const struct kube_client_opts *opts);
+/* In front of a server that is there already; bench_free() stops it too. */
+struct bench bench_before(struct api *api, const struct kube_client_opts *opts);
 /* Client "A", no limit of reads. */
 struct bench bench_new(const struct api_row *rows, size_t n);
 void bench_free(struct bench *b);
