@@ -134,7 +134,7 @@ static void a_drain_waits_for_a_reading_of_its_own(void **state UNUSED) {
     pthread_join(d.thread, NULL);
     expect(0, d.r, &d.e);
     follow_status(f.f, &st);
-    assert_int_equal(st.readings, 2);
+    assert_in_range(st.readings, 2, 3); /* the one that it asked for, or one more */
     finish(&f);
 }
 
